@@ -1,0 +1,62 @@
+"""What a run tells its observers: facts, as values. How they look is the observer's business."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fetcher.model import Outcome, RowTally
+
+
+@dataclass(frozen=True, slots=True)
+class RowsImported:
+    """A batch of rows is committed to the manifest."""
+
+    source: str
+    tally: RowTally
+    """Of this batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportFinished:
+    """All lists are read to their end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """These outcomes are committed to the manifest."""
+
+    outcomes: tuple[Outcome, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CooledDown:
+    """A host group asked to be left alone for ``seconds``."""
+
+    group: str
+    seconds: float
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """A fault of our own side; the run goes on by itself after ``seconds``."""
+
+    code: str
+    detail: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """The fault that the run paused for is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draining:
+    """The run is ending before its end: no new requests, ``in_flight`` are waited for."""
+
+    reason: str
+    in_flight: int
+
+
+Event = RowsImported | ImportFinished | Settled | CooledDown | Paused | Resumed | Draining

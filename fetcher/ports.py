@@ -1,0 +1,201 @@
+"""What the engine needs of the world, as Protocols.
+
+Adapters implement these; only ``fetcher.cli`` knows which. Each port has one conformance suite
+under ``tests/conformance`` that the real adapter and the fakes pass alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from fetcher.events import Event
+from fetcher.model import (
+    Arrival,
+    Asset,
+    BadRow,
+    Body,
+    Fault,
+    Landed,
+    Lease,
+    LeaseRequest,
+    Outcome,
+    Partial,
+    Redirect,
+    Row,
+    RowTally,
+    SourceInfo,
+    Tally,
+)
+
+
+class Clock(Protocol):
+    def now(self) -> float:
+        """Monotonic seconds; what budgets, timeouts and retries are computed with."""
+
+    def wall(self) -> float:
+        """Seconds since the epoch; what is written down."""
+
+
+class Observer(Protocol):
+    def notify(self, event: Event) -> None:
+        """Take note of ``event``; called on the event loop, so it must not block."""
+
+
+class FetchRequest(NamedTuple):
+    """One hop of one attempt."""
+
+    url: str
+    asset_id: int
+    memory: int
+    """Bytes of the body that may be held in memory; what goes beyond is spooled to ``spool``."""
+    spool: Path | str
+    """Where to spool: a path of the store's, unique to the asset."""
+    expected_size: int | None = None
+    """Of use where the framing cannot tell a whole body from a cut one."""
+    partial: Partial | None = None
+    """What an earlier attempt kept: ask for the rest only."""
+
+
+class Transport(Protocol):
+    async def fetch(self, request: FetchRequest) -> Arrival | Redirect | Fault:
+        """Send one GET and take in its answer; never follow a redirect, never raise for what a
+        server or the network may do. Cancellation is passed on and leaves no file behind.
+        """
+
+    async def close(self) -> None:
+        """Close every connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """Bytes that are written whole, but neither durable nor under their final name yet."""
+
+    temporary: Path
+    key: str
+    """The final path, relative to DIR, with forward slashes."""
+    size: int
+
+
+class Store(Protocol):
+    """Where bytes end up. All methods block and are called from finishing threads.
+
+    The contract: ``stage`` writes under a temporary name and checks the length; ``publish`` makes a
+    batch durable and gives each its final name, in this order: bytes reach the disk, then the
+    names, then the directories reach the disk, then it returns. Whoever reads a final name, at any
+    instant and after any crash, finds a whole file. A name that exists is replaced atomically.
+    Trouble is a ``StoreError`` with the local fault's code, and leaves no final name behind.
+    """
+
+    def stage(self, key: str, body: Body, *, name: str) -> Staged:
+        """Write ``body`` under the temporary ``name``; a spooled body is taken over as it lies."""
+
+    def publish(self, batch: Sequence[Staged]) -> None:
+        """Make all of ``batch`` durable under their final names."""
+
+    def confirm(self, keys: Sequence[str]) -> None:
+        """Make files that are under their final names already durable."""
+
+    def spool_path(self, name: str) -> Path:
+        """A place on the same file system for bytes that do not fit into memory."""
+
+    def find(self, key: str) -> Path | None:
+        """The regular file under a final name, or ``None``; links are not followed."""
+
+    def discard(self, path: Path) -> None:
+        """Remove a spool file or a temporary file; no error if it is not there."""
+
+    def leftovers(self) -> Iterable[Path]:
+        """Temporary and spool files that an earlier run, which was killed, left behind."""
+
+    def is_fresh(self) -> bool:
+        """Whether nothing was ever published here."""
+
+
+class Manifest(Protocol):
+    async def lease(self, request: LeaseRequest) -> Lease:
+        """Hand out assets. Leases are not stored: a crash returns all of them."""
+
+    async def give_back(self, asset_ids: Sequence[int]) -> None:
+        """Return leased assets unsettled."""
+
+    async def settle(self, outcomes: Sequence[Outcome]) -> None:
+        """Write outcomes and their attempts in one transaction; return when it is committed.
+
+        An outcome with state ``PENDING`` spends an attempt and stays leased; any other ends the
+        lease.
+        """
+
+    async def tally(self) -> Tally:
+        """Where it stands; costs the same whatever the list's length."""
+
+
+class Landing(Protocol):
+    """From arrival to kept file: hash, judge, store. Answers come in batches, on the event loop."""
+
+    def start(self, deliver: Callable[[Sequence[Landed | Refused]], None]) -> None:
+        """Begin; ``deliver`` is called on the running loop with what became of each arrival."""
+
+    def submit(self, asset: Asset, arrival: Arrival) -> None:
+        """Take over an arrival, its spool file included."""
+
+    def discard(self, partial: Partial) -> None:
+        """Remove what was kept of a body that will not be completed."""
+
+    async def adopt(self, assets: Sequence[Asset]) -> Adoption:
+        """Look for bytes of these assets that an earlier run brought and could not settle."""
+
+    async def close(self) -> None:
+        """Finish what was submitted, deliver it, and end."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceCursor:
+    """Where to go on reading: after ``after_line``, or not at all if it is ``complete``."""
+
+    source_id: int
+    after_line: int
+    complete: bool
+
+
+class RowBook(Protocol):
+    """The manifest as an import sees it. A batch and the reading position commit together."""
+
+    async def list_is_complete(self, path: str, fingerprint: str) -> bool:
+        """Whether this very list was read to its end."""
+
+    async def finish_list(self, path: str, fingerprint: str) -> None:
+        """All tables of the list have been read."""
+
+    async def begin_source(self, info: SourceInfo, fingerprint: str) -> SourceCursor:
+        """Begin, or go on with, one table of a list."""
+
+    async def import_rows(
+        self, source_id: int, rows: Sequence[Row | BadRow], through_line: int
+    ) -> RowTally:
+        """Commit a batch; the tally is the batch's."""
+
+    async def finish_source(self, source_id: int) -> None:
+        """The table has been read to its end."""
+
+    async def finish_import(self) -> None:
+        """All lists of this command have been read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An arrival that was not kept, and why: a fault of the transfer, or of our own side."""
+
+    asset_id: int
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """What was found: whole files that match their expectation, and beginnings of bodies."""
+
+    landed: tuple[Landed, ...] = ()
+    partials: Mapping[int, Partial] = field(default_factory=dict)
+    """By asset_id."""

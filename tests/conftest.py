@@ -1,0 +1,25 @@
+"""Settings for all tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# Examples may be slow on a busy machine; a test never fails by the clock.
+settings.register_profile("default", deadline=None)
+settings.load_profile("default")
+
+_CHECKOUT = Path(__file__).resolve().parent.parent
+SAMPLE = Path(os.environ.get("FETCHER_SAMPLE_DATA", _CHECKOUT.parent / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def sample_list() -> Path:
+    """The first 1,000 rows of each subset of Open Images V3, as packed."""
+    path = SAMPLE / "open_images_2017_11_sample" / "images.tar.gz"
+    if not path.exists():
+        pytest.skip(f"the sample of Open Images is not at {SAMPLE} (FETCHER_SAMPLE_DATA)")
+    return path
