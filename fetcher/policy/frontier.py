@@ -1,0 +1,482 @@
+"""The frontier: which leased asset may start now.
+
+A pure state machine. The engine tells it what happened (leased, finished, retry at, cool down …)
+and asks ``next(now)``, which answers with one of four values:
+
+    Dispatch(job)   start this one now; a request has been charged to its host group
+    WaitUntil(at)   nothing before ``at``, unless something happens first
+    Idle()          nothing until something happens (a slot, memory, a lease)
+    Drained()       it holds no asset at all
+
+Each host group is in exactly one place:
+
+    ring      it could start a request now; groups take turns, so none starves another
+    timers    it could at a known time: a token, the end of a cool-down, a retry that is due
+    parked    it could after an event: one of its requests ends, or it is given assets
+
+An asset that waits for its retry is an entry in its group's heap: it holds no slot, no task and no
+memory but its own. Every operation costs O(log n) in the number of groups or of waiting assets, but
+for those that come once for many assets (a lease, a stir, a withdrawal): these look at all groups.
+
+A job passes through here as: add → Dispatch → finished (its connection is free again) → settled,
+or retry, or redirected. Its global slot and its memory stay taken from Dispatch until the last of
+these; the engine calls ``settled`` when the manifest has committed, so the number of slots is also
+the number of attempts that a crash can cost (law 5).
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from fetcher.model import Asset, HostBudget, LeaseRequest, Partial
+from fetcher.policy.limits import Pace, Throughput
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """A leased asset on its way: what the next attempt, or the next hop of it, will ask for."""
+
+    asset: Asset
+    home: str
+    """The host group of the listed URL."""
+    memory: int
+    """Bytes of the memory budget that an attempt may use."""
+    attempt: int
+    """Number of the attempt that is under way or comes next; the first is 1."""
+    url: str = ""
+    group: str = ""
+    hops: int = 0
+    """Redirects followed in this attempt; ``url`` and ``group`` are where they led."""
+    started: float = 0.0
+    """When this attempt's first hop was dispatched."""
+    asked: float = 0.0
+    """When its latest hop was."""
+    partial: Partial | None = None
+    """What earlier attempts kept of the body."""
+
+    def __post_init__(self) -> None:
+        self.start_over()
+
+    def start_over(self) -> None:
+        """Back to the listed URL, for a new attempt."""
+        self.url, self.group, self.hops = self.asset.url, self.home, 0
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class WaitUntil:
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    pass
+
+
+Decision = Dispatch | WaitUntil | Idle | Drained
+_IDLE, _DRAINED = Idle(), Drained()
+
+
+class Place(Enum):
+    RING = auto()
+    TIMERS = auto()
+    PARKED = auto()
+
+
+@dataclass(slots=True, eq=False)
+class _Group:
+    name: str
+    budget: HostBudget
+    pace: Pace
+    throughput: Throughput
+    ready: deque[Job] = field(default_factory=deque)
+    waiting: list[tuple[float, int, Job]] = field(default_factory=list)
+    in_flight: int = 0
+    held: int = 0
+    cool_until: float = -math.inf
+    place: Place = Place.PARKED
+    timer: float = math.inf
+    """Valid while in ``TIMERS``; entries of the timer heap that differ are stale."""
+    dry: bool = False
+    """The manifest had no more for it when last asked."""
+
+    def opens_at(self) -> float:
+        """When its budget allows a request, as far as time decides."""
+        return max(self.pace.ready_at(), self.throughput.ready_at(), self.cool_until)
+
+    def may_start(self, now: float) -> bool:
+        return (
+            bool(self.ready) and self.in_flight < self.budget.concurrency and self.opens_at() <= now
+        )
+
+    def room(self) -> int:
+        """How many more assets it can take, as far as the manifest may have them."""
+        return 0 if self.dry else max(0, _quota(self.budget) - self.held)
+
+    def short(self) -> bool:
+        """Whether it should be given more, if there is more."""
+        return not self.dry and 2 * self.held <= _quota(self.budget)
+
+
+def _quota(budget: HostBudget) -> int:
+    """How many assets a group may hold: enough to stay busy while a lease is under way."""
+    per_second = 1_000.0 if budget.rate is None else budget.rate
+    return max(budget.concurrency, int(min(1_024, max(4 * budget.concurrency, 2 * per_second, 8))))
+
+
+@dataclass(frozen=True, slots=True)
+class GroupStatus:
+    """One host group as the progress display shows it. ``cool_until`` is on the engine's clock."""
+
+    name: str
+    budget: HostBudget
+    in_flight: int
+    ready: int
+    waiting: int
+    cool_until: float
+
+
+class Frontier:
+    """See the module's text. Not thread-safe: one event loop owns it."""
+
+    FORGET_ABOVE = 4_096
+    """Groups beyond this number are forgotten when they hold nothing and owe nothing."""
+
+    def __init__(
+        self,
+        *,
+        concurrency: int,
+        memory: int,
+        capacity: int,
+        budget_of: Callable[[str], HostBudget],
+    ) -> None:
+        self._concurrency = concurrency
+        self._memory = memory
+        self._capacity = capacity
+        self._budget_of = budget_of
+        self._groups: dict[str, _Group] = {}
+        self._ring: deque[_Group] = deque()
+        self._timers: list[tuple[float, int, _Group]] = []
+        self._sequence = 0
+        self._slots_taken = 0
+        self._memory_taken = 0
+        self._held = 0
+        self._paused_until = -math.inf
+        self._hungry = True
+        self._strangers_dry = False
+        self._stirred_since_asked = False
+        self._forget_above = self.FORGET_ABOVE
+
+    # What the engine may look at.
+
+    @property
+    def held(self) -> int:
+        """Assets that are leased and not settled."""
+        return self._held
+
+    @property
+    def slots_taken(self) -> int:
+        """Attempts between their dispatch and their settlement."""
+        return self._slots_taken
+
+    @property
+    def memory_taken(self) -> int:
+        return self._memory_taken
+
+    @property
+    def hungry(self) -> bool:
+        """Whether ``wants`` has something to ask for."""
+        return self._hungry and self._held < self._capacity
+
+    def status(self) -> Iterator[GroupStatus]:
+        """The groups that hold assets."""
+        for group in self._groups.values():
+            if group.held:
+                yield GroupStatus(
+                    name=group.name,
+                    budget=group.budget,
+                    in_flight=group.in_flight,
+                    ready=len(group.ready),
+                    waiting=len(group.waiting),
+                    cool_until=group.cool_until,
+                )
+
+    # Leasing.
+
+    def wants(self) -> LeaseRequest | None:
+        """What to lease, or ``None`` while there is enough of everything.
+
+        Groups that hold nothing count as strangers; once these are dry, they are named instead.
+        """
+        if not self.hungry:
+            return None
+        self._stirred_since_asked = False
+        return LeaseRequest(
+            limit=self._capacity - self._held,
+            room={
+                group.name: group.room()
+                for group in self._groups.values()
+                if group.held or group.dry or self._strangers_dry
+            },
+            default_room=0 if self._strangers_dry else _quota(self._budget_of("")),
+        )
+
+    def fed(
+        self,
+        asked: LeaseRequest,
+        jobs: Iterable[Job],
+        now: float,
+        *,
+        adopted: Iterable[Job] = (),
+        exhausted: bool = True,
+    ) -> None:
+        """Take in what the lease that ``wants`` asked for brought, and note what it did not bring.
+
+        ``adopted`` came with it, but needs no request. ``exhausted`` is whether the manifest looked
+        everywhere, so that what is missing to ``asked.limit`` is not there.
+        """
+        got = Counter(job.group for job in adopted)
+        for job in jobs:
+            got[job.group] += 1
+            self.add(job, now)
+        # What was stirred up meanwhile may have come too late for this lease.
+        if exhausted and got.total() < asked.limit and not self._stirred_since_asked:
+            for name, room in asked.room.items():
+                if got[name] < room:
+                    self._groups[name].dry = True
+            self._strangers_dry = got.keys() <= asked.room.keys()
+        self._hungry = (
+            self._stirred_since_asked
+            or self._short_of_strangers()
+            or any(group.short() for group in self._groups.values())
+        )
+
+    def stirred(self) -> None:
+        """The manifest may have assets again that it had not: rows were imported or reopened."""
+        for group in self._groups.values():
+            group.dry = False
+        self._stir_strangers()
+
+    def _stir_strangers(self) -> None:
+        self._strangers_dry = False
+        self._stirred_since_asked = self._hungry = True
+
+    def add(self, job: Job, now: float) -> None:
+        """Take in one leased asset."""
+        group = self._enter(job, now)
+        group.ready.append(job)
+        self._settle_place(group, now)
+
+    # The decision.
+
+    def next(self, now: float) -> Decision:
+        """What may start at ``now``; see the module's text."""
+        self._wake_due(now)
+        if now < self._paused_until:
+            return WaitUntil(self._paused_until)
+        if self._held == 0:
+            return _DRAINED
+        if self._slots_taken >= self._concurrency:
+            return _IDLE
+        while self._ring:
+            group = self._ring[0]
+            if not group.may_start(now):
+                self._ring.popleft()
+                group.place = Place.PARKED
+                self._settle_place(group, now)
+                continue
+            # One job is always let through: a budget smaller than it must not stop the run.
+            needed = group.ready[0].memory
+            if self._memory_taken and self._memory_taken + needed > self._memory:
+                return _IDLE
+            self._ring.popleft()
+            return Dispatch(self._start(group, now))
+        return WaitUntil(self._timers[0][0]) if self._timers else _IDLE
+
+    def _start(self, group: _Group, now: float) -> Job:
+        job = group.ready.popleft()
+        job.asked = now
+        if not job.hops:
+            job.started = now
+        group.pace.take(now)
+        group.in_flight += 1
+        group.place = Place.PARKED
+        self._slots_taken += 1
+        self._memory_taken += job.memory
+        self._settle_place(group, now)
+        return job
+
+    # What happened to a dispatched job.
+
+    def finished(self, job: Job, received: int, now: float) -> None:
+        """Its connection is free again, ``received`` body bytes later."""
+        group = self._groups[job.group]
+        group.in_flight -= 1
+        group.throughput.spend(received, job.asked)
+        self._settle_place(group, now)
+
+    def settled(self, job: Job) -> None:
+        """It reached a terminal state, and the manifest says so."""
+        self._free(job)
+        self._leave(self._groups[job.group])
+
+    def retry(self, job: Job, due: float, now: float) -> None:
+        """Its attempt came to nothing; another, from the listed URL, may start at ``due``."""
+        self._free(job)
+        self._leave(self._groups[job.group])
+        job.start_over()
+        group = self._enter(job, now)
+        self._sequence += 1
+        heapq.heappush(group.waiting, (due, self._sequence, job))
+        self._settle_place(group, now)
+
+    def redirected(self, job: Job, url: str, group: str, now: float) -> None:
+        """It goes on at ``url``, in ``group``: the same attempt, another request."""
+        self._free(job)
+        self._leave(self._groups[job.group])
+        job.url, job.group = url, group
+        job.hops += 1
+        target = self._enter(job, now)
+        # In front: it has waited in its first group's line already.
+        target.ready.appendleft(job)
+        self._settle_place(target, now)
+
+    def withdraw(self) -> list[Job]:
+        """Take out all jobs that are not in flight, to give them back to the manifest.
+
+        A frontier that is to go on after this is to be told so: the manifest is ``stirred``.
+        """
+        taken: list[Job] = []
+        for group in self._groups.values():
+            jobs = [*group.ready, *(job for _, _, job in group.waiting)]
+            group.ready.clear()
+            group.waiting.clear()
+            group.held -= len(jobs)
+            group.place = Place.PARKED
+            taken += jobs
+        self._ring.clear()
+        self._timers.clear()
+        self._held -= len(taken)
+        return taken
+
+    # What happened to a host group, or to us.
+
+    def cool_down(self, name: str, until: float, now: float) -> None:
+        """No request to this group before ``until``; a later end wins over an earlier one."""
+        group = self._group(name, now)
+        if until <= group.cool_until:
+            return
+        group.cool_until = until
+        self._settle_place(group, now)
+
+    def pause(self, until: float) -> None:
+        """A fault of our own side: no request to anyone before ``until``."""
+        self._paused_until = max(self._paused_until, until)
+
+    # Inside.
+
+    def _group(self, name: str, now: float) -> _Group:
+        group = self._groups.get(name)
+        if group is None:
+            if len(self._groups) >= self._forget_above:
+                self._forget_idle(now)
+            budget = self._budget_of(name)
+            pace = Pace(budget.rate, budget.burst, now)
+            group = _Group(name, budget, pace, Throughput(budget.bandwidth))
+            self._groups[name] = group
+        return group
+
+    def _forget_idle(self, now: float) -> None:
+        idle = [
+            group
+            for group in self._groups.values()
+            if not group.held
+            and not group.in_flight
+            and group.opens_at() <= now
+            and group.pace.recovered(now)
+        ]
+        for group in idle:
+            del self._groups[group.name]
+        if any(not group.dry for group in idle):
+            self._stir_strangers()  # they are among the strangers now, and may have more
+        # Looking at all of them is to be worth its while, also where most are in use.
+        self._forget_above = max(self.FORGET_ABOVE, 2 * len(self._groups))
+
+    def _free(self, job: Job) -> None:
+        self._slots_taken -= 1
+        self._memory_taken -= job.memory
+
+    def _enter(self, job: Job, now: float) -> _Group:
+        group = self._group(job.group, now)
+        group.held += 1
+        self._held += 1
+        self._note_hunger(group)
+        return group
+
+    def _leave(self, group: _Group) -> None:
+        group.held -= 1
+        self._held -= 1
+        self._note_hunger(group)
+
+    def _note_hunger(self, group: _Group) -> None:
+        if group.short() or self._short_of_strangers():
+            self._hungry = True
+
+    def _short_of_strangers(self) -> bool:
+        return not self._strangers_dry and 2 * self._held <= self._capacity
+
+    def _settle_place(self, group: _Group, now: float) -> None:
+        """Put ``group`` where it belongs after something changed for it.
+
+        A group in the ring stays there; ``next`` looks again whether it may start.
+        """
+        while group.waiting and group.waiting[0][0] <= now:
+            group.ready.append(heapq.heappop(group.waiting)[2])
+        if group.place is Place.RING:
+            return
+        if group.in_flight >= group.budget.concurrency:
+            group.place = Place.PARKED
+        elif group.ready:
+            opens_at = group.opens_at()
+            if opens_at <= now:
+                group.place = Place.RING
+                self._ring.append(group)
+            else:
+                self._set_timer(group, opens_at)
+        elif group.waiting:
+            self._set_timer(group, max(group.waiting[0][0], group.opens_at()))
+        else:
+            group.place = Place.PARKED
+
+    def _set_timer(self, group: _Group, at: float) -> None:
+        if group.place is Place.TIMERS and group.timer == at:
+            return
+        group.place, group.timer = Place.TIMERS, at
+        self._sequence += 1
+        heapq.heappush(self._timers, (at, self._sequence, group))
+
+    def _wake_due(self, now: float) -> None:
+        timers = self._timers
+        while timers:
+            at, _, group = timers[0]
+            stale = group.place is not Place.TIMERS or group.timer != at
+            if not stale and at > now:
+                return
+            heapq.heappop(timers)
+            if not stale:
+                group.place = Place.PARKED
+                self._settle_place(group, now)

@@ -1,0 +1,78 @@
+"""What makes a URL fetchable, judged from its text alone.
+
+The list's URLs are not trusted: they may lack a host, name another scheme, carry credentials or
+control characters. Whether the host's *address* is allowed is decided where it is known, at the
+connection (``fetcher.policy.addresses``).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+_SCHEMES: Final = frozenset({"http", "https"})
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+# Wider than RFC 952 by the underscore, which real hosts have. What else a parser may take for a
+# part of a name (a backslash, a percent sign) other parsers take for something else.
+_NAME: Final = re.compile(r"[a-z0-9._-]{0,252}[a-z0-9_-]")
+_IPV6: Final = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]*)?")
+# The scheme, the slashes, and what stands before the last "@" of the authority (RFC 3986 section
+# 3.2.1); so put that it also finds this in what urlsplit refuses.
+_USERINFO: Final = re.compile(r"([^/?#@:]*:)?([/\s]*)[^/?#]*@")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a URL leads. ``host`` has one spelling: lower case, in A-labels (RFC 5890), without a
+    trailing dot; an IPv6 address is compressed and has no brackets.
+    """
+
+    scheme: str
+    host: str
+    port: int
+
+
+def judge(url: str) -> Target | str:
+    """The target of ``url``, or the code that says why it has none: bad-url, bad-scheme."""
+    # urlsplit drops tabs and newlines silently, as browsers do; here they are a damaged row.
+    if not url or any(c <= " " or c == "\x7f" for c in url):
+        return "bad-url"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return "bad-url"
+    if not parts.scheme:
+        return "bad-url"
+    if parts.scheme not in _SCHEMES:
+        return "bad-scheme"
+    host = _host(parts)
+    if host is None or port == 0:
+        return "bad-url"
+    return Target(parts.scheme, host, port or _DEFAULT_PORTS[parts.scheme])
+
+
+def _host(parts: SplitResult) -> str | None:
+    authority = parts.netloc.rpartition("@")[2]
+    try:
+        if authority.startswith("["):
+            literal = _IPV6.fullmatch(authority)
+            return IPv6Address(literal[1]).compressed if literal is not None else None
+        name = (parts.hostname or "").removesuffix(".").encode("idna").decode().lower()
+    except ValueError:
+        return None
+    return name if _NAME.fullmatch(name) else None
+
+
+def drop_credentials(url: str) -> str:
+    """``url`` without user name and password."""
+    return _USERINFO.sub(r"\1\2", url, count=1) if _USERINFO.match(url) else url
+
+
+def redact_credentials(url: str) -> str:
+    """``url`` as it may be shown: user name and password replaced by ``***``."""
+    return _USERINFO.sub(r"\1\2***@", url, count=1) if _USERINFO.match(url) else url
