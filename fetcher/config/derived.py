@@ -1,0 +1,60 @@
+"""From keys to the values that policies take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fetcher import __version__
+from fetcher.config.agent import fill
+from fetcher.config.domains import registrable_domain as by_public_suffix
+from fetcher.config.schema import Budget, Config
+from fetcher.model import HostBudget
+from fetcher.policy.hosts import GroupRule, HostGroups
+from fetcher.policy.redirects import RedirectRule
+from fetcher.policy.retry import RetryRule
+
+
+def user_agent(config: Config) -> str:
+    """The value of the User-Agent header; one line of printable ASCII."""
+    fetch = config.fetch
+    return fill(fetch.user_agent, version=__version__, contact=fetch.contact)
+
+
+def host_groups(
+    config: Config, registrable_domain: Callable[[str], str | None] = by_public_suffix
+) -> HostGroups:
+    """The host groups and their budgets, in the order in which they are to be matched."""
+    return HostGroups(
+        _budget(config.hosts.default),
+        [
+            GroupRule(name, group.match, _budget(group))
+            for name, group in config.hosts.groups.items()
+        ],
+        registrable_domain=registrable_domain,
+    )
+
+
+def retry_rule(config: Config) -> RetryRule:
+    retry = config.retry
+    return RetryRule(
+        attempts=retry.attempts,
+        first_delay=retry.first_delay,
+        max_delay=retry.max_delay,
+        max_retry_after=retry.max_retry_after,
+    )
+
+
+def redirect_rule(config: Config) -> RedirectRule:
+    return RedirectRule(
+        placeholders=config.placeholders.redirects,
+        allow_downgrade=config.network.allow_downgrade,
+    )
+
+
+def _budget(budget: Budget) -> HostBudget:
+    return HostBudget(
+        rate=budget.rate,
+        burst=budget.burst,
+        concurrency=budget.concurrency,
+        bandwidth=budget.bandwidth,
+    )
