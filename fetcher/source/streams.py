@@ -1,0 +1,238 @@
+"""From a file to the bytes of a list: unpacked as a stream, in bounded chunks, never on disk.
+
+Damage is told where it is seen, and named where the row is known: everything here yields what could
+still be read, to the last byte, and then raises ``DamageError``. Nothing trusts a file's name.
+"""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self, cast
+
+from fetcher.errors import SourceError
+
+CHUNK: Final = 32 * 1024
+"""Larger is slower: text that holds one rare character takes four bytes for each of its own."""
+GZIP_MAGIC: Final = b"\x1f\x8b"
+TAR_BLOCK: Final = tarfile.BLOCKSIZE
+
+Progress = Callable[[int, int], None]
+"""Called with the bytes of the file read so far, and its size."""
+
+
+class DamageError(Exception):
+    """The bytes are not what they should be. Internal: it becomes a SourceError with a row."""
+
+
+def read_chunks(path: Path, progress: Progress | None = None) -> Iterator[bytes]:
+    """A file's bytes as they lie on disk. Raises SourceError if they cannot be read."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, io.SEEK_END)
+            file.seek(0)
+            done = 0
+            while chunk := file.read(CHUNK):
+                yield chunk
+                done += len(chunk)
+                if progress is not None:
+                    progress(done, size)
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path, error: OSError) -> SourceError:
+    return SourceError(
+        f"The file {path} cannot be read: {error.strerror or error}.",
+        hint="Check the path and its permissions.",
+    )
+
+
+def peek(chunks: Iterator[bytes], size: int) -> tuple[bytes, Iterator[bytes]]:
+    """The first ``size`` bytes, or fewer if there are no more, and the whole stream again.
+
+    Damage on the way is not lost: the second stream raises it in its place.
+    """
+    seen = bytearray()
+    damage: DamageError | None = None
+    try:
+        while len(seen) < size and (chunk := next(chunks, b"")):
+            seen += chunk
+    except DamageError as error:
+        damage = error
+
+    def again() -> Iterator[bytes]:
+        yield bytes(seen)
+        if damage is not None:
+            raise damage
+        yield from chunks
+
+    return bytes(seen[:size]), again()
+
+
+def unpacked(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The content of a gzip file, or of any other file as it is."""
+    magic, chunks = peek(chunks, len(GZIP_MAGIC))
+    return gunzip(chunks) if magic == GZIP_MAGIC else chunks
+
+
+def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """RFC 1952: one or more members, each with its CRC and length, and zeros as padding.
+
+    No chunk that comes out is longer than ``CHUNK``, however well the data was compressed.
+    """
+    inflate = _gzip_member()
+    for packed in chunks:
+        rest, data = packed, b""
+        # A full chunk may leave more inside of zlib, even when all input is used up.
+        while rest or len(data) == CHUNK:
+            if inflate.eof:
+                rest = rest.lstrip(b"\0")
+                if not rest:
+                    break
+                inflate = _gzip_member()
+            try:
+                data = inflate.decompress(rest, CHUNK)
+            except zlib.error as error:
+                raise DamageError(f"the gzip data is corrupt ({error})") from error
+            rest = inflate.unused_data if inflate.eof else inflate.unconsumed_tail
+            if data:
+                yield data
+    if not inflate.eof:
+        raise DamageError("the gzip data ends early, the file was cut")
+
+
+def _gzip_member() -> zlib._Decompress:
+    return zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+
+
+def is_tar(block: bytes) -> bool:
+    """Whether the first 512 bytes of a file are a tar header; its checksum tells."""
+    try:
+        tarfile.TarInfo.frombuf(block, "utf-8", "replace")
+    except tarfile.HeaderError:
+        return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A regular file in an archive. ``name`` is for reading only: nothing is written under it."""
+
+    name: str
+    chunks: Iterator[bytes]
+    """To be consumed before the next member is asked for."""
+
+
+class TarStream:
+    """The members of a tar archive, read front to back.
+
+    Names may be anything: nothing is ever unpacked to disk. A part of a member that nobody reads is
+    skipped. Only a whole archive ends without ``DamageError``: its end mark was seen, and the
+    stream below it read to its end, checksum included.
+    """
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._source = _TarInput(chunks)
+        self._current: tarfile.TarInfo | None = None
+
+    def __iter__(self) -> Iterator[Member]:
+        try:
+            with tarfile.open(
+                # tarfile asks for no more than read() of this; its annotation asks for a file.
+                fileobj=cast("io.BufferedReader", self._source),
+                mode="r|",
+                bufsize=CHUNK,
+                tarinfo=_StrictHeader,
+                encoding="utf-8",
+                errors="replace",
+            ) as archive:
+                while (info := _next(archive)) is not None:
+                    self._current = info
+                    if info.isreg() and not info.issparse():
+                        yield Member(info.name, self._content(archive, info))
+                    # tarfile keeps every header it has seen; typeshed does not know where.
+                    archive.members.clear()  # type: ignore[attr-defined]
+            while self._source.read(CHUNK):
+                pass
+        except tarfile.TarError as error:
+            raise self._source.damage or DamageError(f"the archive is cut ({error})") from error
+        if self._source.damage is not None:
+            raise self._source.damage
+
+    def _content(self, archive: tarfile.TarFile, info: tarfile.TarInfo) -> Iterator[bytes]:
+        # Not through extractfile: where the archive was cut, it drops the bytes before the cut.
+        stream = cast("io.BufferedReader", archive.fileobj)
+        stream.seek(info.offset_data)
+        left = info.size
+        while left:
+            if self._current is not info:
+                raise RuntimeError(f"{info.name} must be read before the next member is asked for")
+            data = stream.read(min(left, CHUNK))
+            if not data:
+                raise self._source.damage or DamageError("the archive ends early, it was cut")
+            left -= len(data)
+            yield data
+
+
+def _next(archive: tarfile.TarFile) -> tarfile.TarInfo | None:
+    try:
+        return archive.next()
+    except ValueError as error:  # a number in an extended header that is none
+        raise DamageError(f"the archive is corrupt ({error})") from error
+
+
+class _TarInput:
+    """What tarfile reads from. It loses what it has when a read raises, so damage is kept for
+    later, and is an end of file for now.
+    """
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._rest = b""
+        self.damage: DamageError | None = None
+
+    def read(self, size: int) -> bytes:
+        if not self._rest and self.damage is None:
+            try:
+                self._rest = next(self._chunks, b"")
+            except DamageError as error:
+                self.damage = error
+        data, self._rest = self._rest[:size], self._rest[size:]
+        return data
+
+
+class _StrictHeader(tarfile.TarInfo):
+    """tarfile takes a damaged or missing header for the end of the archive; a list that lost half
+    of its rows must not pass for a whole one.
+    """
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        end_mark = len(buf) == TAR_BLOCK and not any(buf)
+        try:
+            info = super().frombuf(buf, encoding, errors)
+        except tarfile.HeaderError as error:
+            if end_mark:
+                raise
+            raise DamageError(f"the archive is cut or corrupt ({error})") from error
+        if info.type in _READ_WHOLE and info.size > _MAX_EXTENDED:
+            raise DamageError(f"the archive is corrupt (a header of {info.size} bytes)")
+        return info
+
+
+# Long names and extended attributes, which tarfile reads into memory at once.
+_READ_WHOLE: Final = frozenset(
+    {
+        tarfile.GNUTYPE_LONGNAME,
+        tarfile.GNUTYPE_LONGLINK,
+        tarfile.XHDTYPE,
+        tarfile.XGLTYPE,
+        tarfile.SOLARIS_XHDTYPE,
+    }
+)
+_MAX_EXTENDED: Final = 1024 * 1024
