@@ -1,0 +1,279 @@
+"""The manifest, synchronously: everything that one thread may ask of it.
+
+Each method is one transaction, and whatever is known in memory changes only when that is
+committed, so an error (a full disk, say) leaves both as they were. All methods belong to the
+thread that opened it; ``fetcher.manifest.thread`` gives it one.
+"""
+
+# ruff: noqa: S608 - every statement is put together from constants of this package
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from fetcher.errors import ManifestError
+from fetcher.manifest import runs, schema, tallies
+from fetcher.manifest.bulk import Bulk
+from fetcher.manifest.faults import translated
+from fetcher.manifest.importing import Importer
+from fetcher.manifest.leasing import LeasePart, Leases
+from fetcher.manifest.lock import RunLock
+from fetcher.manifest.names import AllNames
+from fetcher.manifest.runs import RunInfo
+from fetcher.manifest.settling import Settlement
+from fetcher.manifest.sources import Sources
+from fetcher.model import (
+    Asset,
+    BadRow,
+    Expectation,
+    LeaseRequest,
+    Outcome,
+    Row,
+    RowTally,
+    Selection,
+    SourceInfo,
+    Tally,
+)
+from fetcher.ports import SourceCursor
+
+_PRAGMAS: Final = (
+    "trusted_schema = OFF",
+    "cell_size_check = ON",
+    "busy_timeout = 10000",
+    # A commit survives a kill at once, and a power cut from the next checkpoint on: an image whose
+    # row is lost that way is on disk, and found there.
+    "synchronous = NORMAL",
+    # A larger cache gains nothing measurable beside the system's own, and counts as our memory; so
+    # would pages mapped with mmap_size.
+    "cache_size = -8192",
+    "mmap_size = 0",
+    "wal_autocheckpoint = 4000",
+)
+_CACHED_STATEMENTS: Final = 256
+_PENDING_AMONG: Final = Bulk(
+    "SELECT json_group_array(json_array(a.asset_id)) "
+    "FROM (VALUES {rows}) CROSS JOIN assets AS a ON a.asset_id = column1 "
+    f"WHERE a.state = {schema.PENDING}",
+    width=1,
+)
+
+
+class Database:
+    """``group_of`` maps a host name to its group. ``selection`` narrows leases, nothing else."""
+
+    def __init__(
+        self,
+        path: Path,
+        connection: sqlite3.Connection,
+        lock: RunLock,
+        *,
+        group_of: Callable[[str], str],
+        selection: Selection,
+        wall: Callable[[], float],
+    ) -> None:
+        self._path = path
+        self._connection = connection
+        self._lock = lock
+        self._selection = selection
+        self._wall = wall
+        self._names = AllNames(connection)
+        self._sources = Sources(connection, self._names.layouts)
+        self._leases = Leases(connection, group_of=group_of, selection=selection)
+        self._importer = Importer(connection, self._names, self._sources, self._leases)
+        self._run_id: int | None = None
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        *,
+        command: str,
+        group_of: Callable[[str], str],
+        selection: Selection = Selection(),  # noqa: B008 - immutable
+        wall: Callable[[], float] = time.time,
+    ) -> Database:
+        """The manifest at ``path``, made if there is none; locked against other runs until closed.
+
+        Raises ``LockedError``, ``ManifestUnusableError`` (no manifest, of a newer schema, no such
+        folder), ``ManifestError`` or ``StoreError``.
+        """
+        schema.require_sqlite()
+        lock = RunLock.acquire(path, command=command, now=wall())
+        try:
+            with translated(path):
+                connection = _connect(path)
+                try:
+                    return cls(
+                        path, connection, lock, group_of=group_of, selection=selection, wall=wall
+                    )
+                except BaseException:
+                    connection.close()
+                    raise
+        except BaseException:
+            lock.release()
+            raise
+
+    def begin_run(self, info: RunInfo) -> int:
+        with self._transaction():
+            run_id = runs.begin(self._connection, info, self._wall())
+        self._run_id = run_id
+        return run_id
+
+    def end_run(self, exit_code: int, reason: str | None = None) -> None:
+        with self._transaction():
+            runs.end(self._connection, self._running(), exit_code, reason, self._wall())
+
+    def last_run_ended_cleanly(self) -> bool:
+        """Whether the run before this one came to its end; true if there was none."""
+        with translated(self._path):
+            return runs.last_ended_cleanly(self._connection, self._run_id)
+
+    def list_is_complete(self, path: str, fingerprint: str) -> bool:
+        """Whether this very list was read to its end: then it need not be opened again."""
+        with translated(self._path):
+            return self._sources.list_is_complete(path, fingerprint)
+
+    def finish_list(self, path: str, fingerprint: str) -> None:
+        """All of its sources are finished."""
+        with self._transaction():
+            self._sources.finish_list(path, fingerprint)
+
+    def begin_source(self, info: SourceInfo, fingerprint: str) -> SourceCursor:
+        """Where to go on reading ``info``.
+
+        ``fingerprint`` changes when the source, or the way it is read, may have changed.
+        """
+        with self._transaction():
+            begun = self._sources.begin(info, fingerprint)
+        self._sources.apply(begun)
+        return begun.cursor
+
+    def import_rows(
+        self, source_id: int, rows: Sequence[Row | BadRow], through_line: int
+    ) -> RowTally:
+        """Import rows in the order of their lines; ``through_line`` is the last line read. Returns
+        what became of these rows.
+        """
+        with self._transaction():
+            batch = self._importer.write(source_id, rows, through_line, int(self._wall()))
+        self._importer.apply(batch, source_id, through_line)
+        return batch.tally
+
+    def finish_source(self, source_id: int) -> None:
+        """All of it has been imported."""
+        self._sources.reading(source_id)
+        with self._transaction():
+            self._sources.finish(source_id)
+        self._sources.finished(source_id)
+
+    def finish_import(self) -> None:
+        """All lists of the command are finished: forget what only telling duplicates needed."""
+        with self._transaction():
+            self._connection.execute("DELETE FROM seen")
+        self._sources.reset()
+
+    def lease_part(self, request: LeaseRequest) -> LeasePart:
+        """A slice of a lease; if it is empty and not done, ask again."""
+        with self._transaction("BEGIN"):  # writes nothing but the ring, which is temporary
+            part = self._leases.take(request)
+        self._leases.keep(part.leased)
+        return part
+
+    def give_back(self, asset_ids: Sequence[int]) -> None:
+        leased = [self._leases.out(asset_id) for asset_id in asset_ids]
+        with self._transaction("BEGIN"):
+            self._leases.offer_back(leased)
+        self._leases.end(asset_ids)
+
+    def settle(self, outcomes: Sequence[Outcome]) -> None:
+        run_id = self._running()
+        with self._transaction():
+            codes = Settlement.codes(outcomes, self._names.codes)
+            settlement = Settlement(outcomes, self._leases, codes, run_id)
+            settlement.write(self._connection)
+        settlement.apply()
+
+    def tally(self) -> Tally:
+        with self._transaction("BEGIN"):
+            return tallies.read(self._connection)
+
+    def selected_tally(self) -> Tally:
+        """Of the selection alone; the rows are those of all sources."""
+        with self._transaction("BEGIN"):
+            return tallies.read_selected(self._connection, self._selection)
+
+    def asset(self, asset_id: int) -> Asset | None:
+        with translated(self._path):
+            row = self._connection.execute(
+                "SELECT a.asset_id, a.image_id, s.name, a.url, h.name, a.expected_size, "
+                "a.expected_md5, a.attempts FROM assets AS a "
+                "JOIN subsets AS s ON s.id = a.subset_id JOIN hosts AS h ON h.id = a.host_id "
+                "WHERE a.asset_id = ?",
+                (asset_id,),
+            ).fetchone()
+        if row is None:
+            return None
+        number, image_id, subset, url, host, size, md5, attempts = row
+        return Asset(number, image_id, subset, url, host, Expectation(size, md5), attempts)
+
+    def pending_among(self, asset_ids: Collection[int]) -> set[int]:
+        with translated(self._path):
+            ids = [(asset_id,) for asset_id in asset_ids]
+            return {row[0] for row in _PENDING_AMONG.read(self._connection, ids)}
+
+    def close(self) -> None:
+        """Leave one file if nobody else looks on, else SQLite's own that the next run tidies."""
+        try:
+            with suppress(sqlite3.Error):  # a courtesy: the manifest is whole either way
+                self._connection.execute("PRAGMA busy_timeout = 0")
+                self._connection.execute("PRAGMA journal_mode = DELETE")
+        finally:
+            self._connection.close()
+            self._lock.release()
+
+    def _running(self) -> int:
+        if self._run_id is None:
+            raise ValueError("no run has begun")
+        return self._run_id
+
+    @contextmanager
+    def _transaction(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
+        with translated(self._path):
+            self._connection.execute(begin)
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                self._names.forget()
+                with suppress(sqlite3.Error):  # SQLite may have rolled back by itself
+                    self._connection.execute("ROLLBACK")
+                raise
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, cached_statements=_CACHED_STATEMENTS)
+    try:
+        for pragma in _PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}")
+        schema.version_of(connection, path)  # before anything is changed
+        _log_ahead(connection, path)
+        schema.migrate(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _log_ahead(connection: sqlite3.Connection, path: Path) -> None:
+    """Readers and the writer do not wait for each other in WAL mode."""
+    mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    if mode != "wal":
+        raise ManifestError(
+            f"The file system of the manifest {path} cannot share memory, as WAL mode needs.",
+            hint="Put the manifest on a local disk with --manifest PATH.",
+        )

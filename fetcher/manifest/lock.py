@@ -1,0 +1,140 @@
+"""One run at a time for each manifest.
+
+The lock is ``flock`` on a file beside the manifest, so it ends with the process that holds it,
+however that ends; what the file says is only for people. It is not taken on the manifest itself:
+a POSIX process that closes any descriptor of a file drops all of its ``fcntl`` locks there, and
+those are SQLite's own. For the same reason nothing in this project ever opens a manifest but
+through SQLite.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import socket
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from fetcher.errors import LockedError, ManifestError, ManifestUnusableError, StoreError
+
+_LONGEST: Final = 65_536
+_NO_FLOCK: Final = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL})
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a lock, as its file says. ``since`` is ISO 8601."""
+
+    pid: int
+    host: str
+    since: str
+    command: str
+
+
+class RunLock:
+    """Held from ``acquire`` to ``release``. A forked child keeps it too: start workers by spawn."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self._path = path
+        self._descriptor = descriptor
+
+    @classmethod
+    def acquire(cls, manifest: Path, *, command: str, now: float) -> RunLock:
+        """Raises ``LockedError`` if another run holds it, naming that run's process."""
+        path = manifest.with_name(manifest.name + ".lock")
+        while True:
+            descriptor = _open(path)
+            try:
+                _flock(descriptor, path)
+                if _is_at(descriptor, path):
+                    _write(descriptor, path, command, now)
+                    return cls(path, descriptor)
+            except BaseException:
+                os.close(descriptor)
+                raise
+            # Its holder removed the file between our opening and locking it.
+            os.close(descriptor)
+
+    def release(self) -> None:
+        # Removed while still held: whoever waits on this inode sees that it is no longer the one.
+        self._path.unlink(missing_ok=True)
+        os.close(self._descriptor)
+
+
+def _open(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise _no_room(path) from error
+        raise ManifestUnusableError(
+            f"Cannot write beside the manifest: {path}: {error.strerror}.",
+            hint="Check that the folder exists and is writable.",
+        ) from error
+
+
+def _flock(descriptor: int, path: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise _locked(_read(descriptor), path) from error
+    except OSError as error:
+        if error.errno not in _NO_FLOCK:
+            raise
+        raise ManifestError(
+            f"The file system of {path} knows no locks.",
+            hint="Put the manifest on a local disk with --manifest PATH.",
+        ) from error
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        there = path.lstat()
+    except FileNotFoundError:
+        return False
+    here = os.fstat(descriptor)
+    return (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
+
+
+def _write(descriptor: int, path: Path, command: str, now: float) -> None:
+    since = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    holder = Holder(os.getpid(), socket.gethostname(), since, command)
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(asdict(holder)).encode(), 0)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise _no_room(path) from error
+        raise
+
+
+def _read(descriptor: int) -> Holder | None:
+    try:
+        return Holder(**json.loads(os.pread(descriptor, _LONGEST, 0)))
+    except (ValueError, TypeError):
+        return None  # taken a moment ago, and not written yet
+
+
+def _locked(holder: Holder | None, path: Path) -> LockedError:
+    who = "Another run"
+    if holder is not None:
+        who = (
+            f"Process {holder.pid} on {holder.host}, running since {holder.since} "
+            f"({holder.command}),"
+        )
+    return LockedError(
+        f"{who} holds the manifest (lock file {path}).",
+        hint="Wait for it, stop it (it loses nothing), or watch it with: fetcher status",
+    )
+
+
+def _no_room(path: Path) -> StoreError:
+    return StoreError(
+        f"No room left on the disk of {path}.",
+        fault_code="disk-full",
+        hint="Free some space, then give the same command again.",
+    )

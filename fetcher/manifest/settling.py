@@ -1,0 +1,146 @@
+"""Settling: outcomes become the assets' states and their history, in one transaction.
+
+What an asset was before is known from its lease, so nothing is read: a batch is one INSERT of
+attempts, one UPDATE of assets and one of tallies.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Final
+
+from fetcher.manifest import packing
+from fetcher.manifest.bulk import Bulk, Value
+from fetcher.manifest.leasing import Leased, Leases
+from fetcher.manifest.names import Names
+from fetcher.manifest.schema import PENDING, STATE_IDS
+from fetcher.manifest.tallies import TallyChanges
+from fetcher.model import Outcome, State
+
+ATTEMPTS: Final = Bulk(
+    "INSERT INTO attempts (asset_id, n, run_id, attempt, started_ms, elapsed_ms, code, "
+    "http_status, received, detail) SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL",
+    width=10,
+)
+ASSETS: Final = Bulk(
+    "WITH v (asset_id, state, code, attempts, attempts_ever, http_status, final_url, actual_size, "
+    "actual_md5, path, updated_at) AS (VALUES {rows}) "
+    "UPDATE assets SET state = v.state, code = v.code, attempts = v.attempts, "
+    "attempts_ever = v.attempts_ever, http_status = v.http_status, final_url = v.final_url, "
+    "actual_size = v.actual_size, actual_md5 = v.actual_md5, path = v.path, "
+    "updated_at = v.updated_at FROM v WHERE assets.asset_id = v.asset_id",
+    width=11,
+)
+SUPERSEDED: Final = Bulk(
+    "WITH v (asset_id, attempts_ever) AS (VALUES {rows}) "
+    "UPDATE assets SET attempts_ever = v.attempts_ever FROM v WHERE assets.asset_id = v.asset_id",
+    width=2,
+)
+
+
+class Settlement:
+    """One batch. ``write`` it within a transaction, ``apply`` it when that is committed."""
+
+    def __init__(
+        self, outcomes: Sequence[Outcome], leases: Leases, codes: dict[str, int], run_id: int
+    ) -> None:
+        self._run_id = run_id
+        self._leases = leases
+        self._codes = codes
+        self._now: dict[int, Leased] = {}
+        self._ended: dict[int, Leased] = {}
+        self._attempts: list[tuple[Value, ...]] = []
+        self._assets: dict[int, tuple[Value, ...]] = {}
+        self._tallies = TallyChanges()
+        for outcome in outcomes:
+            self._take(outcome)
+
+    @staticmethod
+    def codes(outcomes: Sequence[Outcome], names: Names) -> dict[str, int]:
+        """The numbers of the codes that a batch names."""
+        return names.ids(outcome.code for outcome in outcomes if outcome.code is not None)
+
+    def write(self, connection: sqlite3.Connection) -> None:
+        ATTEMPTS.write(connection, self._attempts)
+        ASSETS.write(connection, list(self._assets.values()))
+        superseded = [leased for leased in self._now.values() if leased.superseded]
+        SUPERSEDED.write(
+            connection, [(leased.asset.asset_id, leased.attempts_ever) for leased in superseded]
+        )
+        self._tallies.write(connection)
+        self._leases.offer_back(leased for leased in self._ended.values() if leased.superseded)
+
+    def apply(self) -> None:
+        self._leases.keep(self._now.values())
+        self._leases.end(self._ended)
+
+    def _take(self, outcome: Outcome) -> None:
+        asset_id = outcome.asset_id
+        if asset_id in self._ended:
+            raise ValueError(f"asset {asset_id} is settled twice in one batch")
+        leased = self._now.get(asset_id)
+        if leased is None:
+            leased = self._now[asset_id] = self._leases.out(asset_id).copy()
+        before = leased.code
+        leased.code = 0 if outcome.code is None else self._codes[outcome.code]
+        if outcome.attempt > 0:
+            leased.attempts = outcome.attempt
+            leased.attempts_ever += 1
+            self._attempts.append(_attempt(outcome, leased, self._run_id))
+        if not leased.superseded:
+            self._assets[asset_id] = _asset(outcome, leased)
+            self._count(outcome, leased, before)
+        if outcome.state is not State.PENDING:
+            self._ended[asset_id] = leased
+
+    def _count(self, outcome: Outcome, leased: Leased, before: int) -> None:
+        expected = leased.asset.expected.size
+        subset, state = leased.subset_id, STATE_IDS[outcome.state]
+        stored = 0
+        if outcome.path is not None and outcome.path.startswith("images/"):
+            stored = _stored_size(outcome, expected)
+        self._tallies.add((subset, PENDING, before), expected, n=-1)
+        self._tallies.add((subset, state, leased.code), expected, stored)
+
+
+def _stored_size(outcome: Outcome, expected: int | None) -> int:
+    if outcome.actual_size is not None:
+        return outcome.actual_size
+    return (expected or 0) if outcome.state is State.VERIFIED else 0
+
+
+def _attempt(outcome: Outcome, leased: Leased, run_id: int) -> tuple[Value, ...]:
+    return (
+        outcome.asset_id,
+        leased.attempts_ever,
+        run_id,
+        outcome.attempt,
+        int(outcome.started_at * 1000),
+        int(outcome.elapsed * 1000),
+        leased.code,
+        outcome.http_status,
+        outcome.received,
+        outcome.detail,
+    )
+
+
+def _asset(outcome: Outcome, leased: Leased) -> tuple[Value, ...]:
+    """What is as expected is left out where the view ``images`` knows to put it back."""
+    asset, size, md5, path = leased.asset, outcome.actual_size, outcome.actual_md5, outcome.path
+    if outcome.state is State.VERIFIED:
+        size = None if size == asset.expected.size else size
+        md5 = None if md5 == asset.expected.md5 else md5
+    return (
+        outcome.asset_id,
+        STATE_IDS[outcome.state],
+        leased.code,
+        leased.attempts,
+        leased.attempts_ever,
+        outcome.http_status,
+        None if outcome.final_url == asset.url else outcome.final_url,
+        size,
+        md5,
+        None if path is None else packing.pack(path, asset.subset, asset.image_id),
+        int(outcome.started_at + outcome.elapsed),
+    )

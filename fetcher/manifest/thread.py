@@ -1,0 +1,206 @@
+"""The manifest for an event loop: ``ports.Manifest`` and ``ports.RowBook``, served by one thread.
+
+One thread owns the connection; what is asked of it goes through a queue and comes back through a
+future. The queue is first come, first served, and an importer waits for each batch's reply before
+it sends the next, so a settlement waits for one batch at most. A lease that has to pass over many
+assets that nobody selected is cut into slices, for the same reason.
+
+A caller that is cancelled stops waiting; what it asked for is done all the same. A lease that
+nobody waits for any more is given back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from fetcher.manifest.database import Database
+from fetcher.manifest.leasing import LeasePart
+from fetcher.manifest.runs import RunInfo
+from fetcher.model import (
+    Asset,
+    BadRow,
+    Lease,
+    LeaseRequest,
+    Outcome,
+    Row,
+    RowTally,
+    Selection,
+    SourceInfo,
+    Tally,
+)
+from fetcher.ports import SourceCursor
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One question to the thread, and where its answer goes."""
+
+    ask: Callable[[Database], Any]
+    undo: Callable[[Database, Any], None] | None
+    """What to do with an answer that nobody waits for."""
+    loop: asyncio.AbstractEventLoop
+    reply: asyncio.Future[Any]
+
+
+class ManifestThread:
+    """Use it as an async context manager: entering opens the manifest, leaving closes it.
+
+    Its methods are those of ``Database``, which says what they do; they may be called from any
+    task of the loop that entered.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        command: str,
+        group_of: Callable[[str], str],
+        selection: Selection = Selection(),  # noqa: B008 - immutable
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._open: Callable[[], Database] = lambda: Database.open(
+            path, command=command, group_of=group_of, selection=selection, wall=wall
+        )
+        self._queue: SimpleQueue[_Call | None] = SimpleQueue()
+
+    async def __aenter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        opened = loop.create_future()
+        self._thread = Thread(target=self._serve, args=(loop, opened), name="manifest", daemon=True)
+        self._thread.start()
+        try:
+            await asyncio.shield(opened)
+        except asyncio.CancelledError:
+            self._queue.put(None)
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    async def begin_run(self, info: RunInfo) -> int:
+        return await self._call(lambda database: database.begin_run(info))
+
+    async def end_run(self, exit_code: int, reason: str | None = None) -> None:
+        await self._call(lambda database: database.end_run(exit_code, reason))
+
+    async def last_run_ended_cleanly(self) -> bool:
+        return await self._call(Database.last_run_ended_cleanly)
+
+    async def list_is_complete(self, path: str, fingerprint: str) -> bool:
+        return await self._call(lambda database: database.list_is_complete(path, fingerprint))
+
+    async def finish_list(self, path: str, fingerprint: str) -> None:
+        await self._call(lambda database: database.finish_list(path, fingerprint))
+
+    async def begin_source(self, info: SourceInfo, fingerprint: str) -> SourceCursor:
+        return await self._call(lambda database: database.begin_source(info, fingerprint))
+
+    async def import_rows(
+        self, source_id: int, rows: Sequence[Row | BadRow], through_line: int
+    ) -> RowTally:
+        return await self._call(
+            lambda database: database.import_rows(source_id, rows, through_line)
+        )
+
+    async def finish_source(self, source_id: int) -> None:
+        await self._call(lambda database: database.finish_source(source_id))
+
+    async def finish_import(self) -> None:
+        await self._call(Database.finish_import)
+
+    async def lease(self, request: LeaseRequest) -> Lease:
+        while True:
+            part = await self._call(lambda database: database.lease_part(request), undo=_give_back)
+            if part.leased or part.done:
+                return Lease(tuple(leased.asset for leased in part.leased))
+
+    async def give_back(self, asset_ids: Sequence[int]) -> None:
+        await self._call(lambda database: database.give_back(asset_ids))
+
+    async def settle(self, outcomes: Sequence[Outcome]) -> None:
+        await self._call(lambda database: database.settle(outcomes))
+
+    async def tally(self) -> Tally:
+        return await self._call(Database.tally)
+
+    async def selected_tally(self) -> Tally:
+        return await self._call(Database.selected_tally)
+
+    async def asset(self, asset_id: int) -> Asset | None:
+        return await self._call(lambda database: database.asset(asset_id))
+
+    async def pending_among(self, asset_ids: Collection[int]) -> set[int]:
+        return await self._call(lambda database: database.pending_among(asset_ids))
+
+    async def _call(
+        self, ask: Callable[[Database], T], undo: Callable[[Database, T], None] | None = None
+    ) -> T:
+        loop = asyncio.get_running_loop()
+        reply: asyncio.Future[T] = loop.create_future()
+        self._queue.put(_Call(ask, undo, loop, reply))
+        return await reply
+
+    def _serve(self, loop: asyncio.AbstractEventLoop, opened: asyncio.Future[None]) -> None:
+        """The thread: nothing but this touches the database."""
+        try:
+            database = self._open()
+        except BaseException as error:  # noqa: BLE001 - it is raised where it was asked for
+            _tell(loop, _deliver, opened, None, error)
+            return
+        try:
+            _tell(loop, _deliver, opened, None, None)
+            for call in iter(self._queue.get, None):
+                self._answer(database, call)
+        finally:
+            database.close()
+
+    def _answer(self, database: Database, call: _Call) -> None:
+        try:
+            result = call.ask(database)
+        except BaseException as error:  # noqa: BLE001 - likewise
+            _tell(call.loop, _deliver, call.reply, None, error)
+        else:
+            _tell(call.loop, self._hand_over, call, result)
+
+    def _hand_over(self, call: _Call, result: Any) -> None:
+        undo = call.undo
+        if call.reply.cancelled() and undo is not None:
+            nobody = call.loop.create_future()
+            self._queue.put(_Call(lambda database: undo(database, result), None, call.loop, nobody))
+        _deliver(call.reply, result, None)
+
+
+def _give_back(database: Database, part: LeasePart) -> None:
+    database.give_back([leased.asset.asset_id for leased in part.leased])
+
+
+def _deliver(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    if future.done():  # its caller was cancelled
+        return
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(result)
+
+
+def _tell(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *arguments: Any) -> None:
+    with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        loop.call_soon_threadsafe(function, *arguments)
