@@ -1,0 +1,17 @@
+"""The fake is held to the same contract as the real store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.store_suite import Bench, StoreSuite
+from tests.fakes.store import MemoryStore
+
+
+class TestMemoryStore(StoreSuite):
+    @pytest.fixture
+    def bench(self, tmp_path: Path) -> Bench:
+        store = MemoryStore(tmp_path / "mirror")
+        return Bench(store, store.files.get, lambda _: store.fail(0))
