@@ -1,0 +1,1 @@
+"""The embedded little web, and the tour through it."""
