@@ -1,0 +1,78 @@
+"""What of a ``FetchRequest`` goes over the wire: its URL, and the headers of this one request.
+
+The URL is asked for as it is written. It comes from a list or from a server, so what the client
+library would take for something else than it seems is refused here.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from typing import Final
+from urllib.parse import quote, unquote, urlsplit
+
+from yarl import URL
+
+from fetcher.policy import ranges, urls
+from fetcher.ports import FetchRequest
+from fetcher.transport.connector import canonical, is_address
+
+# What the URL standard of browsers calls "ends in a number": an IPv4 address to some parser.
+_NUMERIC: Final = re.compile(r"(.*\.)?([0-9]+|0x[0-9a-f]*)")
+# All that may stand in a path or a query, and the sign of what is escaped already.
+_AS_IT_IS: Final = "!#$%&'()*+,/:;=?@[]~-._"
+_CONTROL: Final = re.compile(r"[\x00-\x20\x7f]")
+_SCHEMES: Final = frozenset({"http", "https"})
+
+
+class RefusedError(Exception):
+    """The URL cannot be asked for. The text never quotes it, as it may hold a password."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+
+
+def prepare(request: FetchRequest) -> tuple[URL, dict[str, str]]:
+    """URL and headers of the request. Raises ``RefusedError``."""
+    headers = ranges.request_headers(request.partial) if request.partial is not None else {}
+    try:
+        if "@" in request.url:
+            headers |= _authorization(request.url)
+        return _url(urls.drop_credentials(request.url)), headers
+    except ValueError as error:
+        raise RefusedError("bad-url", "the URL cannot be parsed") from error
+
+
+def _authorization(url: str) -> dict[str, str]:
+    """HTTP Basic (RFC 7617) for user name and password, if ``url`` has them."""
+    parts = urlsplit(url)
+    if parts.username is None:
+        return {}
+    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+
+
+def _url(text: str) -> URL:
+    if _CONTROL.search(text):
+        raise RefusedError("bad-url", "the URL has control characters")
+    url = URL(text)
+    if url.scheme not in _SCHEMES:
+        raise RefusedError("bad-scheme", f"{url.scheme or 'no'} scheme")
+    host = canonical(url.raw_host or "")
+    if not host:
+        raise RefusedError("bad-url", "the URL has no host")
+    if _NUMERIC.fullmatch(host) and not is_address(host):
+        raise RefusedError("bad-url", f"{host} is no canonical address")
+    if "%" not in text:
+        return url
+    # The library would take escapes off where RFC 3986 says that they make no difference. They do
+    # where a URL is signed.
+    parts = urlsplit(text)
+    return URL.build(
+        scheme=url.scheme,
+        authority=url.raw_authority,
+        path=quote(parts.path or "/", safe=_AS_IT_IS),
+        query_string=quote(parts.query, safe=_AS_IT_IS),
+        encoded=True,
+    )

@@ -1,0 +1,178 @@
+"""One GET: a request goes out; an arrival, a redirect or a fault comes back.
+
+Nothing is followed, repeated, scheduled or judged here. In particular the client library's own
+repeat of a request on a stale connection is switched off: every request on the wire is one that
+the frontier has charged to its host group.
+
+What an earlier attempt kept of a body (``FetchRequest.partial``) is added to, replaced, or left as
+it is. Its file is removed if another body arrives in its place, and if the fetch is cancelled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+from yarl import URL
+
+from fetcher.model import Arrival, Fault, Redirect
+from fetcher.policy.addresses import is_public
+from fetcher.policy.oserrors import disk_fault
+from fetcher.ports import FetchRequest
+from fetcher.transport.asking import RefusedError, prepare
+from fetcher.transport.connector import (
+    BlockedAddressError,
+    CheckedConnector,
+    CheckedResolver,
+    LookUp,
+    NameServers,
+    canonical,
+    is_address,
+    system_look_up,
+)
+from fetcher.transport.exchange import Exchange, describe
+from fetcher.transport.faults import PROXY_REFUSES_US, classify
+from fetcher.transport.intake import SpoolError, remove
+
+
+@dataclass(frozen=True, slots=True)
+class TransportOptions:
+    """Durations in seconds, sizes in bytes."""
+
+    user_agent: str
+    max_bytes: int
+    connect_timeout: float
+    stall_timeout: float
+    total_timeout: float
+    connect_to: Mapping[str, str] = field(default_factory=dict)
+    allow_private: bool = False
+    ca_file: Path | None = None
+    proxy: str | None = None
+
+
+class HttpTransport:
+    """``ports.Transport`` over aiohttp. To be made inside of a running event loop."""
+
+    def __init__(
+        self,
+        options: TransportOptions,
+        *,
+        wall: Callable[[], float] = time.time,
+        look_up: LookUp = system_look_up,
+    ) -> None:
+        self._options = options
+        self._wall = wall
+        self._servers = NameServers(look_up, patience=options.connect_timeout)
+        resolver = CheckedResolver(
+            self._servers,
+            options.connect_to,
+            # With a proxy, nothing is looked up but the proxy, which is the operator's word.
+            allow_private=options.allow_private or options.proxy is not None,
+        )
+        self._session = aiohttp.ClientSession(
+            connector=CheckedConnector(resolver, tls=_tls_context(options.ca_file)),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            timeout=aiohttp.ClientTimeout(
+                total=options.total_timeout,
+                connect=options.connect_timeout,
+                sock_connect=options.connect_timeout,
+                sock_read=options.stall_timeout,
+            ),
+            headers={
+                "User-Agent": options.user_agent,
+                "Accept": "image/*,*/*;q=0.8",
+                "Accept-Encoding": "identity",
+            },
+            proxy=options.proxy,
+        )
+        # There is no public switch for it; tests/transport shows that nothing is sent twice.
+        self._session._retry_connection = False  # noqa: SLF001
+
+    async def close(self) -> None:
+        await self._session.close()
+        await self._servers.close()
+
+    async def fetch(self, request: FetchRequest) -> Arrival | Redirect | Fault:
+        try:
+            result = await self._fetch(request)
+        except asyncio.CancelledError:
+            if request.partial is not None:
+                remove(request.partial.path)
+            raise
+        if request.partial is not None and _replaces(result, request.partial.path):
+            remove(request.partial.path)
+        return result
+
+    async def _fetch(self, request: FetchRequest) -> Arrival | Redirect | Fault:
+        try:
+            url, headers = prepare(request)
+        except RefusedError as error:
+            return Fault(error.code, str(error))
+        exchange = Exchange(request, max_bytes=self._options.max_bytes, wall=self._wall)
+        try:
+            if self._options.proxy is not None:
+                self._check(url)
+            async with self._session.get(url, headers=headers, allow_redirects=False) as response:
+                if self._options.proxy is not None and response.status == PROXY_REFUSES_US:
+                    return Fault("proxy-unreachable", "it refuses us", response.status)
+                return await exchange.take(response)
+        except SpoolError as error:
+            cause = error.__cause__
+            assert isinstance(cause, OSError)  # noqa: S101  SpoolError is raised from nothing else
+            return Fault(disk_fault(cause), describe(cause), received=exchange.received)
+        except Exception as error:  # noqa: BLE001  the one boundary where all of it becomes a code
+            code = await self._code(error, url)
+            return Fault(code, describe(error), received=exchange.received)
+
+    def _check(self, url: URL) -> None:
+        """Of what a proxy connects to, only what is no name, or always the same, can be checked.
+
+        Raises ``BlockedAddressError``.
+        """
+        host = canonical(url.raw_host or "")
+        if self._options.allow_private:
+            return
+        refused = not is_public(host) if is_address(host) else _means_this_machine(host)
+        if refused:
+            raise BlockedAddressError(host, [host])
+
+    async def _code(self, error: Exception, url: URL) -> str:
+        """What ``classify`` says; but where that would put the blame for a silent proxy or name
+        server on a host, they are blamed.
+        """
+        code = classify(error)
+        if self._options.proxy is not None:
+            # Whatever is looked up is the proxy, and so is whom plain requests connect to.
+            of_proxy = isinstance(error, aiohttp.ClientConnectorDNSError) or (
+                code == "connect-timeout" and url.scheme == "http"
+            )
+            return "proxy-unreachable" if of_proxy else code
+        unanswered = code == "connect-timeout" and self._servers.is_asked(
+            canonical(url.raw_host or "")
+        )
+        if code != "dns-failure" and not unanswered:
+            return code
+        return "dns-failure" if await self._servers.answer() else "resolver-unreachable"
+
+
+def _means_this_machine(name: str) -> bool:
+    """RFC 6761 section 6.3."""
+    return name == "localhost" or name.endswith(".localhost")
+
+
+def _replaces(result: Arrival | Redirect | Fault, kept: Path) -> bool:
+    """Whether other bytes than those in ``kept`` are handed on in their place."""
+    if isinstance(result, Arrival):
+        return result.body.path != kept
+    return isinstance(result, Fault) and result.partial is not None and result.partial.path != kept
+
+
+def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
+    """The system's authorities, or only those of ``ca_file``."""
+    return ssl.create_default_context(cafile=ca_file)

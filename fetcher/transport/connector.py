@@ -1,0 +1,262 @@
+"""Where connections go.
+
+Every connection passes three steps, and what the last one yields is what is connected to, so that
+nothing can be rebound between the check and the use:
+
+    connect_to   the operator may send a host and port elsewhere (as curl's --connect-to does)
+    resolve      a name becomes addresses
+    check        addresses that are not public are taken out, unless configured otherwise, and so
+                 are IPv6 addresses that this machine has no way to
+
+An address that the operator names in ``connect_to`` is the operator's word and is not checked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+import ssl
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Final
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.tracing import Trace
+
+from fetcher.policy.addresses import is_public
+
+if TYPE_CHECKING:
+    from aiohttp.client_reqrep import ConnectionKey
+    from aiohttp.connector import Connection
+
+LOOKUPS_AT_ONCE: Final = 32
+"""Name look-ups block a thread each; a list with many hosts needs more than the loop's few."""
+
+_NO_SUCH_NAME: Final = frozenset({socket.EAI_NONAME, socket.EAI_NODATA})
+
+LookUp = Callable[[str], Sequence[str]]
+"""The addresses of a name, best first. Blocks. Raises ``OSError``, mostly ``socket.gaierror``."""
+
+
+class BlockedAddressError(Exception):
+    """A host has no address that may be connected to."""
+
+    def __init__(self, host: str, addresses: Sequence[str]) -> None:
+        super().__init__(f"{host} leads to {', '.join(addresses)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Detour:
+    """Where ``connect_to`` sends a host and port; ``suffix`` patterns begin with ``*.``."""
+
+    pattern: str
+    port: int
+    to_host: str
+    to_port: int
+
+    @classmethod
+    def parse(cls, key: str, value: str) -> Detour:
+        pattern, _, port = key.rpartition(":")
+        to_host, _, to_port = value.rpartition(":")
+        return cls(pattern.strip("[]").lower(), int(port), to_host.strip("[]"), int(to_port))
+
+    def applies(self, host: str, port: int) -> bool:
+        return port == self.port and fnmatchcase(host, self.pattern)
+
+
+class NameServers:
+    """Asks for the addresses of names, and knows whether anybody answers at all.
+
+    ``EAI_AGAIN``, or no answer in time, may be the word of a name server on one name, or a sign
+    that there is no name server. Only asking for another name tells: the witness is the name that
+    was answered last.
+    """
+
+    def __init__(self, look_up: LookUp, *, patience: float) -> None:
+        """``patience``: seconds in which the witness has to be answered."""
+        self._look_up = look_up
+        self._patience = patience
+        self._threads = ThreadPoolExecutor(LOOKUPS_AT_ONCE, thread_name_prefix="resolve")
+        # Its own, as the others may all be waiting for names that nobody answers for.
+        self._witness_thread = ThreadPoolExecutor(1, thread_name_prefix="witness")
+        self._asked: list[str] = []
+        self._witness: str | None = None
+        self._hearing: asyncio.Task[bool] | None = None
+
+    async def addresses(self, name: str) -> Sequence[str]:
+        """Raises ``OSError``, mostly ``socket.gaierror``."""
+        if name == "invalid" or name.endswith(".invalid"):
+            # RFC 6761 section 6.4: such names do not exist, and asking only leaks them.
+            raise socket.gaierror(socket.EAI_NONAME, f"{name} is reserved never to exist")
+        self._asked.append(name)
+        try:
+            found = await self._ask(name, self._threads)
+        except UnicodeError as error:
+            raise socket.gaierror(socket.EAI_NONAME, f"{name} cannot be a name") from error
+        except OSError as error:
+            if error.errno in _NO_SUCH_NAME:
+                self._witness = name
+            raise
+        finally:
+            self._asked.remove(name)
+        self._witness = name
+        return found
+
+    async def _ask(self, name: str, threads: ThreadPoolExecutor) -> Sequence[str]:
+        return await asyncio.get_running_loop().run_in_executor(threads, self._look_up, name)
+
+    def is_asked(self, name: str) -> bool:
+        """Whether an answer for ``name`` is still awaited."""
+        return name in self._asked
+
+    async def answer(self) -> bool:
+        """Whether anybody answers; all who want to know at the same time share one question."""
+        if self._witness is None:
+            return False
+        if self._hearing is None or self._hearing.done():
+            self._hearing = asyncio.create_task(self._hear(self._witness))
+        return await asyncio.shield(self._hearing)
+
+    async def _hear(self, witness: str) -> bool:
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._ask(witness, self._witness_thread)
+        except OSError as error:  # a timeout is one too
+            return error.errno in _NO_SUCH_NAME
+        return True
+
+    async def close(self) -> None:
+        if self._hearing is not None:
+            self._hearing.cancel()
+            await asyncio.wait([self._hearing])
+        for threads in (self._threads, self._witness_thread):
+            threads.shutdown(wait=False, cancel_futures=True)
+
+
+class CheckedResolver(AbstractResolver):
+    """Names and literal addresses to the addresses that may be connected to."""
+
+    def __init__(
+        self, servers: NameServers, connect_to: Mapping[str, str], *, allow_private: bool
+    ) -> None:
+        self._servers = servers
+        self._detours = tuple(Detour.parse(key, value) for key, value in connect_to.items())
+        self._allow_private = allow_private
+
+    async def resolve(
+        self,
+        host: str,
+        port: int = 0,
+        family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002  the library's signature
+    ) -> list[ResolveResult]:
+        """Raises ``OSError`` or ``BlockedAddressError``; the list is never empty."""
+        host = canonical(host)
+        for detour in self._detours:
+            if detour.applies(host, port):
+                found = await self._addresses(detour.to_host)
+                return [_result(host, address, detour.to_port) for address in found]
+        found = await self._addresses(host)
+        if not self._allow_private:
+            allowed = [address for address in found if is_public(address)]
+            if not allowed:
+                raise BlockedAddressError(host, found)
+            found = allowed
+        return [_result(host, address, port) for address in _with_a_way(found)]
+
+    async def _addresses(self, host: str) -> Sequence[str]:
+        return [host] if is_address(host) else await self._servers.addresses(host)
+
+    async def close(self) -> None:
+        await self._servers.close()
+
+
+class CheckedConnector(aiohttp.TCPConnector):
+    """Asks the resolver for literal addresses too, which the library would connect to unasked, and
+    uses a connection again only if it is silent.
+    """
+
+    def __init__(self, resolver: CheckedResolver, *, tls: ssl.SSLContext) -> None:
+        # Limits on connections are the frontier's; the library's own would only hide them.
+        super().__init__(
+            resolver=resolver,
+            ssl=tls,
+            limit=0,
+            limit_per_host=0,
+            keepalive_timeout=15,
+            ttl_dns_cache=60,
+        )
+        self._checked = resolver
+
+    async def _resolve_host(
+        self, host: str, port: int, traces: Sequence[Trace] | None = None
+    ) -> list[ResolveResult]:
+        if is_address(host):
+            return await self._checked.resolve(host, port)
+        return await super()._resolve_host(host, port, traces)
+
+    async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Connection | None:
+        # What a server sent after its last answer, unasked (a 408 of its own accord, the surplus
+        # of a wrong length), would be taken for the answer to the next request.
+        while (kept := await super()._get(key, traces)) is not None:
+            if kept.protocol is not None and not kept.protocol.should_close:
+                return kept
+            kept.close()
+        return None
+
+
+def system_look_up(name: str) -> list[str]:
+    """As this machine is set up to: hosts file, name servers, and its order of preference."""
+    # Not AI_ADDRCONFIG: with it, a name with IPv6 addresses only does not exist for a machine that
+    # has none of its own, which would make it the image that is gone.
+    found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    return [str(address[0]) for *_, address in found]
+
+
+def canonical(host: str) -> str:
+    return host.rstrip(".").lower()
+
+
+def is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _with_a_way(addresses: Sequence[str]) -> Sequence[str]:
+    """Without IPv6 addresses, if this machine has no IPv6: that one host has no others is the
+    host's trouble, while an unreachable network is ours. Raises ``OSError`` if none is left.
+    """
+    usable = [address for address in addresses if ":" not in address or _has_a_way(address)]
+    if not usable:
+        raise OSError(errno.EHOSTUNREACH, os.strerror(errno.EHOSTUNREACH), addresses[0])
+    return usable
+
+
+def _has_a_way(address: str) -> bool:
+    """Whether the kernel would know where to send a packet; none is sent."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.connect((address, 9))
+    except OSError:
+        return False
+    return True
+
+
+def _result(hostname: str, address: str, port: int) -> ResolveResult:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    return ResolveResult(
+        hostname=hostname,
+        host=address,
+        port=port,
+        family=family,
+        proto=0,
+        flags=socket.AI_NUMERICHOST,
+    )

@@ -1,0 +1,214 @@
+"""One response's way, from its status line to its last byte.
+
+A body that breaks off is kept for a later attempt, to the last byte that came. Whether it is whole
+is decided here as far as the framing tells; where it does not, the listed size is asked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import aiohttp
+from aiohttp.http import HttpProcessingError
+
+from fetcher.model import Arrival, Body, Fault, Partial, Redirect, Validators
+from fetcher.policy import ranges, redirects, urls
+from fetcher.policy.classify import REDIRECTS, status_code
+from fetcher.policy.retry import parse_retry_after
+from fetcher.ports import FetchRequest
+from fetcher.transport.faults import classify
+from fetcher.transport.intake import Intake, SpoolError
+
+DRAIN_AT_MOST: Final = 64 * 1024
+"""Bodies of errors up to this size are read, so that their connection can be used again."""
+LONGEST_DETAIL: Final = 300
+"""Characters."""
+
+
+class Exchange:
+    """What becomes of one request's response. ``received`` counts body bytes, whatever happens."""
+
+    def __init__(self, request: FetchRequest, *, max_bytes: int, wall: Callable[[], float]) -> None:
+        self._request = request
+        self._max_bytes = max_bytes
+        self._wall = wall
+        self.received = 0
+
+    async def take(self, response: aiohttp.ClientResponse) -> Arrival | Redirect | Fault:
+        status, headers = response.status, response.headers
+        if status in REDIRECTS and "Location" in headers:
+            await self._drain(response)
+            return Redirect(status, redirects.resolve(self._request.url, headers["Location"]))
+        partial = self._request.partial
+        if partial is not None and status in (206, 416):
+            return await self._rest(response, partial)
+        code = status_code(status)
+        if code is None:
+            return await self._body(response)
+        await self._drain(response)
+        return Fault(
+            code,
+            http_status=status,
+            retry_after=self._retry_after(headers),
+            received=self.received,
+        )
+
+    async def _rest(self, response: aiohttp.ClientResponse, partial: Partial) -> Arrival | Fault:
+        """The answer to a request for what follows ``partial``."""
+        label = response.headers.get("Content-Range")
+        if response.status == 206 and ranges.continues(partial, label):  # noqa: PLR2004  its name
+            return await self._body(response, resume=partial)
+        await self._drain(response)
+        if response.status == 416 and ranges.is_whole(partial, label):  # noqa: PLR2004  its name
+            body = Body(partial.size, path=partial.path)
+            return self._arrival(response, body, resume=partial)
+        seen = f"Content-Range: {label}" if label is not None else "no Content-Range"
+        return self._fault("range-mismatch", printable(seen), response)
+
+    def _retry_after(self, headers: Mapping[str, str]) -> float | None:
+        value = headers.get("Retry-After")
+        return parse_retry_after(value, self._wall()) if value is not None else None
+
+    async def _body(
+        self, response: aiohttp.ClientResponse, *, resume: Partial | None = None
+    ) -> Arrival | Fault:
+        request, limit = self._request, self._max_bytes
+        offset = resume.size if resume is not None else 0
+        if offset + (response.content_length or 0) > limit:
+            return self._fault("too-large", f"{response.content_length} bytes", response)
+        async with Intake(request.spool, request.memory, resume=resume) as intake:
+            broken = await self._read(response, intake, limit)
+            if intake.size > limit:
+                return self._fault("too-large", f"over {limit} bytes", response)
+            ends_at = _labelled_end(response) if resume is not None else None
+            if ends_at is not None and intake.size > ends_at:
+                return self._fault("range-mismatch", "more than its Content-Range says", response)
+            if broken is not None:
+                partial = await intake.partial(_validators(response, resume))
+                return self._fault(classify(broken), describe(broken), response, partial)
+            if ends_at is not None and intake.size < ends_at:
+                partial = await intake.partial(_validators(response, resume))
+                return self._fault("truncated", f"ended before byte {ends_at}", response, partial)
+            if self._may_be_cut(response, intake.size):
+                partial = await intake.partial(_validators(response, resume), ended=True)
+                return self._fault("truncated", "ended early, without a length", response, partial)
+            return self._arrival(response, await intake.body(), resume=resume)
+
+    def _fault(
+        self,
+        code: str,
+        detail: str,
+        response: aiohttp.ClientResponse,
+        partial: Partial | None = None,
+    ) -> Fault:
+        return Fault(code, detail, response.status, received=self.received, partial=partial)
+
+    async def _read(
+        self, response: aiohttp.ClientResponse, intake: Intake, limit: int
+    ) -> BaseException | None:
+        """Take the body in, up to a little more than ``limit``; what broke it off, if anything.
+
+        Raises ``SpoolError``.
+        """
+        stream, connection = response.content, response.connection
+        protocol = connection.protocol if connection is not None else None
+        try:
+            async for chunk in stream.iter_any():
+                self.received += len(chunk)
+                if intake.add(chunk):
+                    if intake.size > limit:
+                        return None
+                    await intake.flush()
+        except SpoolError:
+            raise
+        except Exception as error:  # noqa: BLE001  as in HttpTransport; here the bytes are kept
+            rest = _left_over(stream)
+            self.received += len(rest)
+            intake.add(rest)
+            return _cause(protocol.exception() if protocol is not None else None) or error
+        if protocol is not None and not _has_length(response):
+            # That the connection broke is no error to the library, if that may be the body's end.
+            return _cause(protocol.exception())
+        return None
+
+    def _may_be_cut(self, response: aiohttp.ClientResponse, size: int) -> bool:
+        """Whether the end of the connection was the only sign that the body had ended, and it came
+        early. An end at the very same byte as last time is believed.
+        """
+        expected, last = self._request.expected_size, self._request.partial
+        if _has_length(response) or expected is None or size >= expected:
+            return False
+        return not (last is not None and last.ended and last.size == size)
+
+    def _arrival(
+        self, response: aiohttp.ClientResponse, body: Body, *, resume: Partial | None
+    ) -> Arrival:
+        content_type = response.headers.get("Content-Type")
+        return Arrival(
+            body,
+            response.status,
+            printable(content_type) if content_type is not None else None,
+            urls.drop_credentials(self._request.url),
+            _validators(response, resume),
+            resume is not None,
+            self.received,
+        )
+
+    async def _drain(self, response: aiohttp.ClientResponse) -> None:
+        """Read a small body that nobody wants; a larger one, or one that only ends with its
+        connection, costs the connection instead. The status has been read, which is all that was
+        wanted: what goes wrong from here on does not matter.
+        """
+        if not _has_length(response) or (response.content_length or 0) > DRAIN_AT_MOST:
+            return
+        until = self.received + DRAIN_AT_MOST
+        with contextlib.suppress(aiohttp.ClientError, HttpProcessingError, OSError):
+            async for chunk in response.content.iter_any():
+                self.received += len(chunk)
+                if self.received > until:
+                    return
+
+
+def describe(error: BaseException) -> str:
+    """``error`` for people: one line, of a length that is fit to keep."""
+    text = printable(str(error))
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def printable(text: str) -> str:
+    """``text`` from the network as it may be written down: one line, and no lone surrogates, which
+    stand for bytes that are not UTF-8 (PEP 383).
+    """
+    line = " ".join(text[:LONGEST_DETAIL].split())
+    return line.encode(errors="backslashreplace").decode()
+
+
+def _has_length(response: aiohttp.ClientResponse) -> bool:
+    return response.content_length is not None or "Transfer-Encoding" in response.headers
+
+
+def _labelled_end(response: aiohttp.ClientResponse) -> int | None:
+    """Where a body ends that the Content-Range of ``response`` says it is a part of."""
+    label = ranges.parse_content_range(response.headers.get("Content-Range", ""))
+    return label.last + 1 if label is not None else None
+
+
+def _validators(response: aiohttp.ClientResponse, resume: Partial | None) -> Validators:
+    """Those of the response; a part that has none is of the representation that was resumed."""
+    found = Validators(response.headers.get("ETag"), response.headers.get("Last-Modified"))
+    return resume.validators if resume is not None and found == Validators() else found
+
+
+def _cause(error: BaseException | None) -> BaseException | None:
+    """What the connection says of its end, if it is more than that it was closed in good order."""
+    return None if isinstance(error, aiohttp.ServerDisconnectedError) else error
+
+
+def _left_over(stream: aiohttp.StreamReader) -> bytes:
+    """What had come when ``stream`` broke; read in the public way, it only repeats its error."""
+    chunks: list[bytes] = []
+    while stream._buffer:  # noqa: SLF001  tests/transport shows that no byte is lost
+        chunks.append(stream._read_nowait_chunk(-1))  # noqa: SLF001
+    return b"".join(chunks)
