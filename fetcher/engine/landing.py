@@ -1,0 +1,277 @@
+"""Finishing threads: what arrived is hashed, judged and stored, off the event loop.
+
+Each thread takes whatever has queued up while it was busy with the last batch, so batches grow with
+the load by themselves: one image at a polite pace is stored at once, a thousand a second share
+their syncs. Nothing here awaits, schedules or retries.
+
+    queue → measure (size, MD5, type) → judge → stage → publish the batch → deliver to the loop
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Final
+
+from fetcher.errors import StoreError
+from fetcher.model import (
+    Arrival,
+    Asset,
+    Body,
+    Fault,
+    Keep,
+    Landed,
+    Partial,
+    Receipt,
+    State,
+    Validators,
+    Verdict,
+)
+from fetcher.policy import paths, sniff, verify
+from fetcher.policy.oserrors import disk_fault
+from fetcher.ports import Adoption, Refused, Staged, Store
+
+BATCH: Final = 256
+"""Arrivals in a batch at most, so that a settlement never waits for long."""
+CHUNK: Final = 1 << 20
+SPOOL_SUFFIX: Final = ".part"
+
+
+@dataclass(frozen=True, slots=True)
+class LandingRules:
+    """``mismatched``: what becomes of bytes that are not the listed image's."""
+
+    mismatched: Keep = Keep.QUARANTINE
+    placeholder_digests: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrived:
+    asset: Asset
+    arrival: Arrival
+
+
+Deliver = Callable[[Sequence[Landed | Refused]], None]
+
+
+class ThreadedLanding:
+    """``ports.Landing`` with ``threads`` finishing threads over a blocking store."""
+
+    def __init__(self, store: Store, rules: LandingRules, *, threads: int) -> None:
+        self._store = store
+        self._rules = rules
+        self._queue: SimpleQueue[_Arrived | Path | None] = SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"landing-{n}", daemon=True)
+            for n in range(threads)
+        ]
+        self._leftovers = {path.name: path for path in store.leftovers()}
+        self._may_adopt = bool(self._leftovers) or not store.is_fresh()
+        self._deliver: Callable[[Sequence[Landed | Refused]], object] | None = None
+        self._broken: BaseException | None = None
+
+    def start(self, deliver: Deliver) -> None:
+        loop = asyncio.get_running_loop()
+        self._deliver = lambda results: loop.call_soon_threadsafe(deliver, results)
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, asset: Asset, arrival: Arrival) -> None:
+        self._queue.put(_Arrived(asset, arrival))
+
+    def discard(self, partial: Partial) -> None:
+        self._queue.put(partial.path)
+
+    async def close(self) -> None:
+        for _ in self._threads:
+            self._queue.put(None)
+        for thread in self._threads:
+            if thread.ident is not None:
+                await asyncio.to_thread(thread.join)
+        self._abandon(self._leftovers.values())
+        if self._broken is not None:
+            raise self._broken
+
+    async def adopt(self, assets: Sequence[Asset]) -> Adoption:
+        if not self._may_adopt:
+            return Adoption()
+        return await asyncio.to_thread(self._adopt, assets)
+
+    # On the finishing threads.
+
+    def _work(self) -> None:
+        try:
+            while batch := self._take():
+                self._land([item for item in batch if isinstance(item, _Arrived)])
+                self._abandon(item for item in batch if isinstance(item, Path))
+        except BaseException as error:  # noqa: BLE001  a bug: shown when the landing is closed
+            self._broken = error
+
+    def _take(self) -> list[_Arrived | Path]:
+        """What is queued, at least one item; empty at the end."""
+        batch: list[_Arrived | Path] = []
+        item = self._queue.get()
+        while item is not None:
+            batch.append(item)
+            if len(batch) == BATCH:
+                return batch
+            try:
+                item = self._queue.get_nowait()
+            except Empty:
+                return batch
+        if batch:
+            self._queue.put(None)  # the end is for the next round
+        return batch
+
+    def _land(self, batch: Sequence[_Arrived]) -> None:
+        if not batch:
+            return
+        results: list[Landed | Refused] = []
+        staged: list[Staged] = []
+        try:
+            for item in batch:
+                result, stage = self._settle_one(item)
+                results.append(result)
+                if stage is not None:
+                    staged.append(stage)
+            self._store.publish(staged)
+        except StoreError as error:
+            self._abandon([*(s.temporary for s in staged), *_spooled(batch)])
+            fault = Fault(error.fault_code, str(error))
+            results = [Refused(item.asset.asset_id, fault) for item in batch]
+        assert self._deliver is not None  # noqa: S101  start() comes first
+        self._deliver(results)
+
+    def _abandon(self, paths: Iterable[Path]) -> None:
+        """Remove files of a batch that failed, as far as the disk lets us; the next run looks."""
+        for path in paths:
+            with suppress(StoreError):
+                self._store.discard(path)
+
+    def _settle_one(self, item: _Arrived) -> tuple[Landed | Refused, Staged | None]:
+        """What becomes of one arrival, and what is to be published for it."""
+        asset, arrival = item.asset, item.arrival
+        receipt = self._measure(arrival)
+        verdict = verify.judge(
+            asset.expected, receipt, placeholder_digests=self._rules.placeholder_digests
+        )
+        if verdict.keep is Keep.QUARANTINE:
+            verdict = replace(verdict, keep=self._rules.mismatched)
+        if arrival.resumed and verdict.state is State.MISMATCHED:
+            # Two responses may have been of two different images: only a whole one can tell.
+            self._drop(arrival.body)
+            return Refused(asset.asset_id, Fault("range-mismatch", "the parts do not fit")), None
+        if verdict.keep is Keep.DISCARD:
+            self._drop(arrival.body)
+            return Landed(asset.asset_id, receipt, verdict, None), None
+        key = _key(asset, receipt, verdict)
+        stage = self._store.stage(key, arrival.body, name=str(asset.asset_id))
+        return Landed(asset.asset_id, receipt, verdict, key), stage
+
+    def _drop(self, body: Body) -> None:
+        if body.path is not None:
+            self._store.discard(body.path)
+
+    def _measure(self, arrival: Arrival) -> Receipt:
+        body = arrival.body
+        chunks = iter((body.data,)) if body.data is not None else _chunks(body)
+        first = next(chunks, b"")
+        measured = verify.digest(chain((first,), chunks))
+        if measured.size != body.size:
+            raise StoreError(
+                f"{body.path} has {measured.size} bytes; {body.size} were written.",
+                fault_code="disk-error",
+                hint="Something else changes files in DIR, or the disk loses data.",
+            )
+        return Receipt(
+            size=measured.size,
+            md5=measured.md5,
+            content_type=sniff.sniff(first[: sniff.HEAD]),
+            final_url=arrival.final_url,
+            http_status=arrival.http_status,
+            validators=arrival.validators,
+        )
+
+    # Looking for what an earlier run left.
+
+    def _adopt(self, assets: Sequence[Asset]) -> Adoption:
+        landed: list[Landed] = []
+        partials: dict[int, Partial] = {}
+        for asset in assets:
+            found = self._adopt_file(asset) or self._adopt_temporary(asset)
+            if found is not None:
+                landed.append(found)
+                continue
+            part = self._leftovers.pop(f"{asset.asset_id}{SPOOL_SUFFIX}", None)
+            if part is not None and asset.expected.md5 is not None:
+                # The MD5 decides in the end whether these bytes belong to the image.
+                partials[asset.asset_id] = Partial(part, part.stat().st_size, Validators())
+        return Adoption(tuple(landed), partials)
+
+    def _adopt_file(self, asset: Asset) -> Landed | None:
+        """A file under the asset's final name: published, and then not settled."""
+        for extension in sniff.usual_extensions(asset.url):
+            key = paths.relative_path("images", asset.subset, asset.image_id, extension)
+            path = self._store.find(key)
+            receipt = self._proof(asset, path) if path is not None else None
+            if receipt is not None:
+                # It may have been named and not yet synced when the other run was killed.
+                self._store.confirm([key])
+                return Landed(asset.asset_id, receipt, _VERIFIED, key)
+        return None
+
+    def _adopt_temporary(self, asset: Asset) -> Landed | None:
+        """A file that was written, and then not published."""
+        path = self._leftovers.pop(str(asset.asset_id), None)
+        receipt = self._proof(asset, path) if path is not None else None
+        if path is None or receipt is None:
+            return None
+        key = _key(asset, receipt, _VERIFIED)
+        body = Body(receipt.size, path=path)
+        self._store.publish([self._store.stage(key, body, name=str(asset.asset_id))])
+        return Landed(asset.asset_id, receipt, _VERIFIED, key)
+
+    def _proof(self, asset: Asset, path: Path) -> Receipt | None:
+        """A receipt for ``path`` if its MD5 is the list's; a size alone proves nothing."""
+        if asset.expected.md5 is None:
+            return None
+        size = path.stat().st_size
+        if asset.expected.size not in (None, size):
+            return None
+        receipt = self._measure(Arrival(Body(size, path=path), 0, None, asset.url))
+        return receipt if receipt.md5 == asset.expected.md5 else None
+
+
+_VERIFIED: Final = Verdict(State.VERIFIED, None, Keep.STORE)
+
+
+def _spooled(batch: Sequence[_Arrived]) -> list[Path]:
+    paths = (item.arrival.body.path for item in batch)
+    return [path for path in paths if path is not None]
+
+
+def _key(asset: Asset, receipt: Receipt, verdict: Verdict) -> str:
+    folder = "mismatched" if verdict.keep is Keep.QUARANTINE else "images"
+    extension = sniff.extension(receipt.content_type, asset.url)
+    return paths.relative_path(folder, asset.subset, asset.image_id, extension)
+
+
+def _chunks(body: Body) -> Iterator[bytes]:
+    """The bytes of a spooled body. Raises ``StoreError``."""
+    assert body.path is not None  # noqa: S101  a body is in memory or in a file
+    try:
+        with body.path.open("rb", buffering=0) as file:
+            while chunk := file.read(CHUNK):
+                yield chunk
+    except OSError as error:
+        raise StoreError(
+            f"{body.path} cannot be read: {error.strerror or error}.",
+            fault_code=disk_fault(error),
+            hint="Check the disk and the permissions of DIR, then run the same command again.",
+        ) from error

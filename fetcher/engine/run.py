@@ -1,0 +1,412 @@
+"""The engine: one run, from the first lease to the last settlement.
+
+The frontier decides, this file acts. Three kinds of tasks share the loop:
+
+    feeder    keeps the frontier supplied with leases
+    runners   carry out what is dispatched: one request each at a time, and many after another
+    settler   commits outcomes in batches: all that came up while the last commit was under way
+
+Nothing else waits. An image costs no task, no timer and no future of its own; a retry waits as data
+in the frontier, and an arrival in the landing's queue.
+
+An attempt's way: dispatched → (hop → hop …) → arrival or fault → landing → outcome → committed.
+Only then is its slot free: what a crash can cost is bounded by ``fetch.concurrency``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from fetcher.engine.ledger import Entry, Ledger
+from fetcher.errors import FetcherError
+from fetcher.events import CooledDown, Draining, Paused, Resumed
+from fetcher.model import Arrival, Asset, Fate, Fault, Landed, LeaseRequest, Redirect
+from fetcher.policy import codes, urls
+from fetcher.policy.frontier import Dispatch, Frontier, GroupStatus, Job, WaitUntil
+from fetcher.policy.redirects import RedirectRule
+from fetcher.policy.retry import RetryRule
+from fetcher.ports import Clock, FetchRequest, Landing, Manifest, Observer, Refused, Transport
+
+STOPS_THE_RUN: Final = frozenset({"disk-full", "disk-error"})
+"""Local faults that do not clear by themselves; the others pause the run."""
+
+
+class EndReason(StrEnum):
+    """Why a run ended."""
+
+    COMPLETE = "complete"
+    LIMIT = "limit"
+    STOPPED = "stopped"
+    LOCAL_FAULT = "local-fault"
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    reason: EndReason
+    detail: str = ""
+    fault_code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """``limit``: assets to settle in this run. Durations in seconds, sizes in bytes."""
+
+    retry: RetryRule
+    redirects: RedirectRule
+    spool_above: int
+    drain: float
+    limit: int | None = None
+    first_pause: float = 1.0
+    longest_pause: float = 60.0
+
+
+class Engine:
+    """Wires the ports together for one run. Everything it does not own is handed in."""
+
+    def __init__(
+        self,
+        *,
+        frontier: Frontier,
+        group_of: Callable[[str], str],
+        transport: Transport,
+        landing: Landing,
+        manifest: Manifest,
+        spool_path: Callable[[int], str],
+        clock: Clock,
+        chance: Callable[[], float],
+        observer: Observer,
+        options: EngineOptions,
+    ) -> None:
+        self._frontier = frontier
+        self._group_of = group_of
+        self._transport = transport
+        self._landing = landing
+        self._manifest = manifest
+        self._spool_path = spool_path
+        self._clock = clock
+        self._chance = chance
+        self._observer = observer
+        self._options = options
+        self._ledger = Ledger(manifest, observer, self._committed)
+        self._runners: dict[asyncio.Task[None], None] = {}
+        self._parked: list[asyncio.Future[Job | None]] = []
+        self._landing_jobs: dict[int, tuple[Job, Arrival]] = {}
+        self._throttled: dict[str, int] = {}
+        self._leased = 0
+        self._pauses = 0
+        self._paused_until = -math.inf
+        self._more_to_come = True
+        self._stopping = False
+        self._food = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        self._ended: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
+
+    # What the outside may do while a run is on.
+
+    def stirred(self) -> None:
+        """Rows were imported: there may be something to lease."""
+        self._frontier.stirred()
+        self._food.set()
+
+    def no_more_to_come(self) -> None:
+        """All lists are read: a manifest without pending assets now means the end."""
+        self._more_to_come = False
+        self.stirred()
+
+    def stop(self, detail: str) -> None:
+        """End in good order: no new requests, those in flight have ``drain`` seconds."""
+        self._end(Ending(EndReason.STOPPED, detail))
+
+    def groups(self) -> list[GroupStatus]:
+        """The host groups that hold assets, for display."""
+        return list(self._frontier.status())
+
+    # The run.
+
+    async def run(self) -> Ending:
+        """Run to the end. Raises ``ManifestError`` or ``StoreError`` if nothing can be settled."""
+        self._landing.start(self._landed)
+        try:
+            return await self._run()
+        except* FetcherError as errors:
+            raise errors.exceptions[0] from None
+
+    async def _run(self) -> Ending:
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            settler = tasks.create_task(self._ledger.run())
+            feeder = tasks.create_task(self._feed())
+            ending = await self._ended
+            self._stopping = True
+            feeder.cancel()
+            await self._drain(ending)
+            await self._landing.close()
+            await asyncio.sleep(0)  # let the landing's last delivery in
+            await self._ledger.close()
+            await settler
+            await self._return_leases()
+        return ending
+
+    def _end(self, ending: Ending) -> None:
+        if not self._ended.done():
+            self._ended.set_result(ending)
+
+    async def _drain(self, ending: Ending) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        for parked in self._parked:
+            parked.set_result(None)
+        self._parked.clear()
+        busy = self._frontier.slots_taken
+        if busy and ending.reason is not EndReason.COMPLETE:
+            self._observer.notify(Draining(ending.detail or ending.reason, busy))
+        if self._runners:
+            await asyncio.wait(self._runners, timeout=self._options.drain)
+        left = list(self._runners)
+        for runner in left:
+            runner.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
+    async def _return_leases(self) -> None:
+        left = self._frontier.withdraw()
+        for job in left:
+            self._drop_partial(job)
+        await self._manifest.give_back([job.asset.asset_id for job in left])
+
+    # Feeding.
+
+    async def _feed(self) -> None:
+        while True:
+            request = self._wanted()
+            if request is None:
+                self._food.clear()
+                if not self._frontier.hungry or self._limit_reached():
+                    await self._food.wait()
+                continue
+            lease = await self._manifest.lease(request)
+            self._leased += len(lease.assets)
+            adoption = await self._landing.adopt(lease.assets)
+            adopted = {landed.asset_id: landed for landed in adoption.landed}
+            now = self._clock.now()
+            jobs: list[Job] = []
+            for asset in lease.assets:
+                job = self._job(asset)
+                job.partial = adoption.partials.get(asset.asset_id)
+                if asset.asset_id in adopted:
+                    self._ledger.adopted(job, adopted[asset.asset_id], self._clock.wall())
+                else:
+                    jobs.append(job)
+            self._frontier.fed(request, jobs, now)
+            self._pump()
+            self._look_for_the_end()
+
+    def _wanted(self) -> LeaseRequest | None:
+        request = self._frontier.wants()
+        if request is None or self._options.limit is None:
+            return request
+        limit = min(request.limit, self._options.limit - self._leased)
+        return LeaseRequest(limit, request.room, request.default_room) if limit > 0 else None
+
+    def _limit_reached(self) -> bool:
+        return self._options.limit is not None and self._leased >= self._options.limit
+
+    def _job(self, asset: Asset) -> Job:
+        size, most = asset.expected.size, self._options.spool_above
+        return Job(
+            asset=asset,
+            home=self._group_of(asset.host),
+            memory=min(size, most) if size is not None else most,
+            attempt=asset.attempts + 1,
+        )
+
+    def _look_for_the_end(self) -> None:
+        if self._frontier.held or self._ledger.open:
+            return
+        if self._limit_reached():
+            self._end(Ending(EndReason.LIMIT, f"limit of {self._options.limit} reached"))
+        elif not self._frontier.hungry and not self._more_to_come:
+            # Not hungry while it holds nothing: the manifest had nothing when last asked.
+            self._end(Ending(EndReason.COMPLETE))
+
+    # Dispatching.
+
+    def _pump(self) -> None:
+        """Hand every job that may start now to a runner."""
+        while not self._stopping:
+            decision = self._frontier.next(self._clock.now())
+            if isinstance(decision, Dispatch):
+                if self._parked:
+                    self._parked.pop().set_result(decision.job)
+                else:
+                    runner = self._tasks.create_task(self._runner(decision.job))
+                    self._runners[runner] = None
+                    runner.add_done_callback(self._runners.pop)
+                continue
+            if isinstance(decision, WaitUntil):
+                self._wake_at(decision.at)
+            return
+
+    def _wake_at(self, at: float) -> None:
+        if self._timer is not None:
+            if self._timer_at <= at:
+                return
+            self._timer.cancel()
+        delay = max(0.0, at - self._clock.now())
+        self._timer_at = at
+        self._timer = asyncio.get_running_loop().call_later(delay, self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        self._pump()
+
+    async def _runner(self, job: Job | None) -> None:
+        while job is not None:
+            await self._attempt(job)
+            if self._stopping:
+                return
+            decision = self._frontier.next(self._clock.now())
+            if isinstance(decision, Dispatch):
+                job = decision.job
+                continue
+            if isinstance(decision, WaitUntil):
+                self._wake_at(decision.at)
+            parked: asyncio.Future[Job | None] = asyncio.get_running_loop().create_future()
+            self._parked.append(parked)
+            job = await parked
+
+    async def _attempt(self, job: Job) -> None:
+        """One request: a hop of an attempt, or all of it."""
+        asset = job.asset
+        request = FetchRequest(
+            url=job.url,
+            asset_id=asset.asset_id,
+            memory=job.memory,
+            spool=self._spool_path(asset.asset_id),
+            expected_size=asset.expected.size,
+            partial=job.partial,
+        )
+        try:
+            result = await self._transport.fetch(request)
+        except asyncio.CancelledError:
+            # The transport has removed what it had of the body.
+            self._frontier.retry(job, self._clock.now(), self._clock.now())
+            job.partial = None
+            raise
+        now = self._clock.now()
+        received = 0 if isinstance(result, Redirect) else result.received
+        self._frontier.finished(job, received, now)
+        if isinstance(result, Arrival):
+            self._throttled.pop(job.group, None)
+            self._landing_jobs[asset.asset_id] = (job, result)
+            self._landing.submit(asset, result)
+            self._back_in_order()
+        elif isinstance(result, Redirect):
+            self._redirected(job, result, now)
+        else:
+            self._failed(job, result, now)
+
+    def _redirected(self, job: Job, redirect: Redirect, now: float) -> None:
+        code = self._options.redirects.judge(job.url, redirect.target, job.hops)
+        if code is None:
+            target = urls.judge(redirect.target)
+            assert isinstance(target, urls.Target)  # noqa: S101  judge has just said so
+            self._frontier.redirected(job, redirect.target, self._group_of(target.host), now)
+            self._pump()
+        else:
+            shown = urls.redact_credentials(redirect.target)
+            self._failed(
+                job, Fault(code, f"redirected to {shown}", redirect.http_status, shown), now
+            )
+
+    # What came of it.
+
+    def _failed(self, job: Job, fault: Fault, now: float) -> None:
+        """An attempt ended without an image."""
+        info = codes.CODES[fault.code]
+        if fault.partial is not None:
+            job.partial = fault.partial
+        if info.fate is Fate.LOCAL:
+            self._our_fault(job, fault, now)
+            return
+        self._back_in_order()
+        if fault.code == "range-mismatch" or info.fate is Fate.PERMANENT:
+            self._drop_partial(job)
+        wait = self._cool_down(job, fault, now)
+        rule = self._options.retry
+        if info.fate is Fate.TRANSIENT and job.attempt < rule.attempts:
+            due = now + max(wait, rule.delay(job.attempt, self._chance()))
+            self._ledger.failed(job, fault, self._clock, retry_at=due)
+        else:
+            self._drop_partial(job)
+            self._ledger.failed(job, fault, self._clock, retry_at=None)
+
+    def _cool_down(self, job: Job, fault: Fault, now: float) -> float:
+        """Leave the host group alone if it asked for that; the seconds for which."""
+        if fault.code != "rate-limited" and fault.retry_after is None:
+            return 0.0
+        rule = self._options.retry
+        strikes = self._throttled[job.group] = self._throttled.get(job.group, 0) + 1
+        if fault.retry_after is not None:
+            wait = min(fault.retry_after, rule.max_retry_after)
+        else:
+            wait = rule.delay(strikes, 1.0)
+        if wait > 0:
+            self._frontier.cool_down(job.group, now + wait, now)
+            self._observer.notify(CooledDown(job.group, wait, fault.code))
+        return wait
+
+    def _our_fault(self, job: Job, fault: Fault, now: float) -> None:
+        """No attempt is charged; the run pauses, or ends if waiting does not help."""
+        self._frontier.retry(job, now, now)
+        if fault.code in STOPS_THE_RUN:
+            self._end(Ending(EndReason.LOCAL_FAULT, fault.detail, fault.code))
+            return
+        if now >= self._paused_until:  # else this one was under way when the pause began
+            pause = min(self._options.longest_pause, self._options.first_pause * 2.0**self._pauses)
+            self._pauses = min(self._pauses + 1, 32)
+            self._paused_until = now + pause
+            self._frontier.pause(self._paused_until)
+            self._observer.notify(Paused(fault.code, fault.detail, pause))
+        self._pump()
+
+    def _back_in_order(self) -> None:
+        if self._pauses:
+            self._pauses = 0
+            self._observer.notify(Resumed())
+
+    def _landed(self, results: Sequence[Landed | Refused]) -> None:
+        """The landing's delivery."""
+        for result in results:
+            job, arrival = self._landing_jobs.pop(result.asset_id)
+            job.partial = None
+            if isinstance(result, Refused):
+                self._failed(job, result.fault, self._clock.now())
+            else:
+                self._ledger.landed(job, arrival, result, self._clock)
+
+    def _drop_partial(self, job: Job) -> None:
+        if job.partial is not None:
+            self._landing.discard(job.partial)
+            job.partial = None
+
+    def _committed(self, entries: Sequence[Entry]) -> None:
+        """The ledger's delivery: these outcomes are in the manifest."""
+        now = self._clock.now()
+        for entry in entries:
+            if entry.adopted:
+                continue
+            if entry.retry_at is not None:
+                entry.job.attempt += 1
+                self._frontier.retry(entry.job, entry.retry_at, now)
+            else:
+                self._frontier.settled(entry.job)
+        self._pump()
+        if self._frontier.hungry:
+            self._food.set()
+        self._look_for_the_end()

@@ -1,0 +1,289 @@
+"""The engine on a virtual clock: what it does with answers, faults, limits and signals."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fetcher.engine import EndReason
+from fetcher.events import CooledDown, Draining, Paused, Resumed
+from fetcher.model import (
+    Fate,
+    Fault,
+    HostBudget,
+    Keep,
+    Landed,
+    Partial,
+    Receipt,
+    Redirect,
+    State,
+    Validators,
+    Verdict,
+)
+from fetcher.policy.codes import CODES, final_state
+from fetcher.policy.hosts import GroupRule
+from fetcher.ports import Adoption
+from tests.engine.rig import RETRY, Rig, one, picture, row
+from tests.fakes.transport import image
+
+GOOD = picture(0)
+TRANSIENT = sorted(code for code, info in CODES.items() if info.fate is Fate.TRANSIENT)
+PERMANENT = sorted(code for code, info in CODES.items() if info.fate is Fate.PERMANENT)
+PASSING = sorted(
+    code for code, info in CODES.items() if info.fate is Fate.LOCAL and "disk" not in code
+)
+PARTIAL = Partial(Path("spool/1"), 4, Validators("tag"))
+
+
+# What an answer means.
+
+
+def test_an_image_is_kept_and_settled() -> None:
+    rig = one(GOOD)
+    assert rig.run().reason is EndReason.COMPLETE
+    assert rig.state(0) is State.VERIFIED
+    assert rig.landing.kept[1] == GOOD
+    assert rig.settled(0).attempt == 1
+    assert rig.settled(0).received == len(GOOD)
+
+
+@pytest.mark.parametrize("code", TRANSIENT)
+def test_a_passing_fault_is_tried_again_until_attempts_run_out(code: str) -> None:
+    rig = one(Fault(code))
+    rig.run()
+    assert rig.state(0) is final_state(code)
+    assert len(rig.transport.asked) == RETRY.attempts
+    assert [outcome.attempt for outcome in rig.history(0)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("code", TRANSIENT)
+def test_a_fault_that_passes_costs_attempts_and_nothing_else(code: str) -> None:
+    rig = one(Fault(code), Fault(code), GOOD)
+    rig.run()
+    assert rig.state(0) is State.VERIFIED
+    assert rig.settled(0).attempt == 3
+
+
+@pytest.mark.parametrize("code", PERMANENT)
+def test_a_lasting_fault_settles_at_once(code: str) -> None:
+    rig = one(Fault(code, http_status=400))
+    rig.run()
+    assert (rig.state(0), rig.settled(0).code) == (final_state(code), code)
+    assert len(rig.transport.asked) == 1
+
+
+@pytest.mark.parametrize("code", PASSING)
+def test_a_fault_of_ours_pauses_and_charges_nothing(code: str) -> None:
+    rig = one(Fault(code), Fault(code), Fault(code), Fault(code), GOOD)
+    assert rig.run().reason is EndReason.COMPLETE
+    assert rig.state(0) is State.VERIFIED
+    assert [outcome.attempt for outcome in rig.history(0)] == [1]
+    pauses = [event.seconds for event in rig.events if isinstance(event, Paused)]
+    assert pauses == [1, 2, 4, 8]
+    assert isinstance(rig.events[-2], Resumed)
+
+
+@pytest.mark.parametrize("code", ["disk-full", "disk-error"])
+def test_trouble_with_the_disk_ends_the_run_and_changes_no_state(code: str) -> None:
+    rig = one(GOOD, prepare=lambda rig: rig.landing.refuse.append(Fault(code, "no room")))
+    ending = rig.run()
+    assert (ending.reason, ending.fault_code) == (EndReason.LOCAL_FAULT, code)
+    assert rig.state(0) is State.PENDING
+    assert not rig.manifest.leased
+    assert not rig.history(0)
+
+
+# Redirects.
+
+
+def test_a_redirect_is_followed_within_the_attempt() -> None:
+    rig = one(Redirect(302, "http://b.test/1"))
+    rig.scripts = {**rig.scripts, "http://b.test/1": [image(GOOD, "http://b.test/1")]}
+    rig.run()
+    assert rig.state(0) is State.VERIFIED
+    assert rig.settled(0).attempt == 1
+    assert rig.settled(0).final_url == "http://b.test/1"
+
+
+def test_a_placeholder_is_recognised_before_it_is_asked_for() -> None:
+    rig = one(Redirect(302, "http://gone.test/photo.png"))
+    rig.run()
+    assert (rig.state(0), rig.settled(0).code) == (State.GONE, "placeholder")
+    assert rig.settled(0).final_url == "http://gone.test/photo.png"
+    assert len(rig.transport.asked) == 1
+
+
+def test_a_loop_of_redirects_ends() -> None:
+    rig = one(Redirect(302, "http://a.test/0"))
+    rig.run()
+    assert rig.settled(0).code == "too-many-redirects"
+    assert len(rig.transport.asked) == RETRY.attempts * 6
+
+
+def test_a_hop_is_charged_to_the_group_that_it_leads_to() -> None:
+    slow = GroupRule("slow", ("b.test",), HostBudget(rate=1.0, burst=1, concurrency=8))
+    urls = [f"http://a.test/{n}" for n in range(4)]
+    targets = [f"http://b.test/{n}" for n in range(4)]
+    scripts = {url: [Redirect(302, to)] for url, to in zip(urls, targets, strict=True)}
+    images = {to: [image(picture(n), to)] for n, to in enumerate(targets)}
+    rig = Rig([row(n, url) for n, url in enumerate(urls)], {**scripts, **images}, rules=[slow])
+    rig.run()
+    starts = rig.transport.times("http://b.test/")
+    assert len(starts) == 4
+    assert all(later - earlier >= 1 for earlier, later in pairwise(starts))
+
+
+# Throttling.
+
+
+def test_retry_after_leaves_the_whole_group_alone_and_no_other() -> None:
+    urls = [f"http://{host}.test/{n}" for n in range(10) for host in "ab"]
+    scripts: dict[str, list[Result]] = {url: [image(picture(n), url)] for n, url in enumerate(urls)}
+    scripts[urls[0]] = [Fault("rate-limited", retry_after=30.0), *scripts[urls[0]]]
+    budget = HostBudget(rate=2.0, burst=1, concurrency=1)
+    rig = Rig([row(n, url) for n, url in enumerate(urls)], scripts, budget=budget)
+    rig.run()
+    throttled = rig.transport.times("http://a.test/")
+    assert throttled[1] - throttled[0] >= 30
+    assert max(rig.transport.times("http://b.test/")) < 10
+    assert CooledDown("a.test", 30.0, "rate-limited") in rig.events
+    assert set(rig.manifest.states.values()) == {State.VERIFIED}
+
+
+def test_retry_after_is_capped() -> None:
+    rig = one(Fault("http-5xx", retry_after=1e9), GOOD)
+    rig.run()
+    first, second = rig.transport.times("http://")
+    assert RETRY.max_retry_after <= second - first < RETRY.max_retry_after + 60
+
+
+def test_throttling_without_a_word_on_how_long_backs_off_the_group() -> None:
+    rig = one(Fault("rate-limited"), Fault("rate-limited"), GOOD)
+    rig.run()
+    assert [e.seconds for e in rig.events if isinstance(e, CooledDown)] == [1, 2]
+
+
+# Bodies that came in part.
+
+
+def test_what_came_of_a_body_is_offered_to_the_next_attempt() -> None:
+    rig = one(Fault("truncated", partial=PARTIAL), Fault("http-5xx"), GOOD)
+    rig.run()
+    assert [asked.request.partial for asked in rig.transport.asked] == [None, PARTIAL, PARTIAL]
+
+
+def test_parts_that_do_not_fit_are_dropped_and_all_is_fetched_again() -> None:
+    stitched = image(picture(1), "http://a.test/0", resumed=True)
+    rig = one(Fault("truncated", partial=PARTIAL), stitched, GOOD)
+    rig.run()
+    assert rig.state(0) is State.VERIFIED
+    assert rig.transport.asked[2].request.partial is None
+
+
+def test_a_part_is_removed_when_the_image_is_given_up() -> None:
+    rig = one(Fault("truncated", partial=PARTIAL))
+    rig.run()
+    assert rig.landing.discarded == [PARTIAL]
+
+
+# Bytes that are there already.
+
+
+def test_what_an_earlier_run_stored_is_settled_without_a_request() -> None:
+    receipt = Receipt(len(GOOD), "md5", "image/jpeg", "http://a.test/0", 0)
+    landed = Landed(1, receipt, Verdict(State.VERIFIED, None, Keep.STORE), "images/0.jpg")
+    rig = one(GOOD, prepare=lambda rig: setattr(rig.landing, "adoption", Adoption((landed,))))
+    assert rig.run().reason is EndReason.COMPLETE
+    assert rig.transport.asked == []
+    assert (rig.state(0), rig.settled(0).attempt) == (State.VERIFIED, 0)
+
+
+# Limits.
+
+
+def many(count: int, **options: object) -> Rig:
+    urls = [f"http://h{n % 5}.test/{n}" for n in range(count)]
+    scripts = {url: [image(picture(n), url)] for n, url in enumerate(urls)}
+    return Rig([row(n, url) for n, url in enumerate(urls)], scripts, **options)  # type: ignore[arg-type]  # passed on
+
+
+@given(st.integers(1, 12), st.integers(1, 4))
+def test_slots_are_held_until_the_manifest_has_the_row(slots: int, per_host: int) -> None:
+    budget = HostBudget(None, 1, per_host)
+    rig = many(60, concurrency=slots, budget=budget, landing_delay=0.5)
+    rig.run()
+    assert rig.transport.most_in_flight <= min(slots, 5 * per_host)
+    assert rig.manifest.states
+    assert set(rig.manifest.states.values()) == {State.VERIFIED}
+
+
+@pytest.mark.parametrize("limit", [1, 7, 60])
+def test_a_limit_settles_exactly_that_many(limit: int) -> None:
+    rig = many(60, limit=limit)
+    assert rig.run().reason is EndReason.LIMIT
+    assert len(rig.manifest.settled) == limit
+    assert not rig.manifest.leased
+
+
+# Stopping.
+
+
+def test_stopping_waits_for_what_is_in_flight_and_returns_the_rest() -> None:
+    rig = many(60, budget=HostBudget(10.0, 1, 2), latency=0.4, at={1.0: lambda e: e.stop("SIGINT")})
+    ending = rig.run()
+    assert (ending.reason, ending.detail) == (EndReason.STOPPED, "SIGINT")
+    assert not rig.manifest.leased
+    assert max(asked.at for asked in rig.transport.asked) <= 1.0
+    assert len(rig.manifest.settled) == len(rig.transport.asked)
+    assert any(isinstance(event, Draining) for event in rig.events)
+
+
+def test_stopping_does_not_wait_for_ever() -> None:
+    rig = one(GOOD, latency=1e6, drain=3.0, at={1.0: lambda e: e.stop("SIGTERM")})
+    assert rig.run().reason is EndReason.STOPPED
+    assert rig.state(0) is State.PENDING
+    assert not rig.manifest.leased
+
+
+def test_stopping_while_paused_or_waiting_for_retries() -> None:
+    rig = one(Fault("no-route"), at={1.5: lambda e: e.stop("SIGINT")})
+    assert rig.run().reason is EndReason.STOPPED
+    assert not rig.manifest.leased
+
+
+# Law 6, and that nothing is lost.
+
+ANSWERS = st.one_of(
+    st.sampled_from(TRANSIENT + PERMANENT + PASSING).map(Fault),
+    st.sampled_from(
+        ["http://b.test/x", "http://gone.test/x", "ftp://c.test/", "http://a.test/0"]
+    ).map(lambda target: Redirect(302, target)),
+    st.builds(Fault, st.just("rate-limited"), retry_after=st.floats(0, 1e4)),
+    st.builds(Fault, st.just("truncated"), partial=st.just(PARTIAL)),
+    st.sampled_from([0, 1]).map(lambda n: image(picture(n), "http://a.test/0")),
+)
+LAST = st.sampled_from([Fault("http-5xx"), Fault("http-404"), image(GOOD, "http://a.test/0")])
+
+
+@given(st.lists(st.tuples(st.lists(ANSWERS, max_size=5), LAST), min_size=1, max_size=8))
+def test_every_image_reaches_an_end_in_bounded_attempts(
+    scripts: list[tuple[list[object], object]],
+) -> None:
+    urls = [f"http://a.test/{n}" for n in range(len(scripts))]
+    answers: dict[str, list[Result]] = {
+        url: [*some, last] for url, (some, last) in zip(urls, scripts, strict=True)
+    }
+    answers["http://b.test/x"] = [image(GOOD, "http://b.test/x")]
+    rig = Rig([row(n, url, GOOD) for n, url in enumerate(urls)], answers)
+    assert rig.run().reason is EndReason.COMPLETE
+    for n in range(len(scripts)):
+        assert rig.state(n).terminal
+        attempts = [outcome.attempt for outcome in rig.history(n)]
+        assert attempts == list(range(1, len(attempts) + 1))
+        assert len(attempts) <= RETRY.attempts
+    assert not rig.manifest.leased
+    assert rig.frontier.slots_taken == rig.frontier.memory_taken == rig.frontier.held == 0
