@@ -1,0 +1,313 @@
+"""One mirror run, wired together: lists → manifest → engine → store, with progress and signals."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import random
+import resource
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import uvloop
+from rich.console import Console
+
+from fetcher import __version__
+from fetcher.config import (
+    Config,
+    LoadedConfig,
+    as_dict,
+    host_groups,
+    redirect_rule,
+    retry_rule,
+    user_agent,
+)
+from fetcher.engine import (
+    Ending,
+    EndReason,
+    Engine,
+    EngineOptions,
+    LandingRules,
+    ThreadedLanding,
+)
+from fetcher.engine.landing import SPOOL_SUFFIX
+from fetcher.errors import Exit, FetcherError
+from fetcher.events import Event, RowsImported
+from fetcher.manifest import ManifestThread, RunInfo
+from fetcher.model import Keep, Selection, Tally
+from fetcher.policy.frontier import Frontier
+from fetcher.ports import Observer
+from fetcher.report.progress import Progress
+from fetcher.report.running import RunningTally
+from fetcher.source import ColumnNames, ImageList, open_list
+from fetcher.source.importer import Importer
+from fetcher.store import LocalStore
+from fetcher.transport import HttpTransport, TransportOptions
+
+CAPACITY: Final = 16_384
+"""Leased assets that are held in memory at most; about 1 kB each."""
+
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_KEEP: Final = {
+    "quarantine": Keep.QUARANTINE,
+    "discard": Keep.DISCARD,
+    "keep": Keep.STORE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What the user asked for."""
+
+    lists: tuple[Path, ...]
+    directory: Path
+    manifest: Path
+    loaded: LoadedConfig
+    selection: Selection
+    command: tuple[str, ...]
+
+    @property
+    def config(self) -> Config:
+        return self.loaded.config
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    ending: Ending
+    tally: Tally
+    """Of the selection."""
+    exit: Exit
+
+
+class RealClock:
+    """``ports.Clock``: the event loop's idea of now, and the system's of the date."""
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    def wall(self) -> float:
+        return time.time()
+
+
+def run(job: Job, console: Console) -> Result:
+    """Do it. Raises ``FetcherError`` for what makes the command unusable or the manifest fail."""
+    lists = _checked_lists(job)
+    store = LocalStore(
+        job.directory,
+        durability=job.config.store.durability,
+        min_free=job.config.store.min_free,
+    )
+    store.prepare()
+    _allow_descriptors(job.config.fetch.concurrency)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_Mirroring(job, lists, store, console).run())
+
+
+def _checked_lists(job: Job) -> list[ImageList]:
+    """The lists, each known to be one: a command that cannot work must change nothing."""
+    config = job.config
+    names = config.source.columns
+    columns = ColumnNames(
+        id=names.id, subset=names.subset, url=names.url, size=names.size, md5=names.md5
+    )
+    lists = [
+        open_list(path, columns, job.selection, check_bytes=config.source.check_bytes)
+        for path in job.lists
+    ]
+    for image_list in lists:
+        image_list.check()
+    return lists
+
+
+def _allow_descriptors(concurrency: int) -> None:
+    """Raise this process's soft limit of open files, if the hard one allows what is needed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * concurrency + 1_024
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))
+
+
+class _Mirroring:
+    """The parts of one run, made in order and taken apart in reverse."""
+
+    def __init__(
+        self, job: Job, lists: list[ImageList], store: LocalStore, console: Console
+    ) -> None:
+        self._job = job
+        self._lists = lists
+        self._store = store
+        self._console = console
+        self._clock = RealClock()
+        self._groups = host_groups(job.config)
+
+    async def run(self) -> Result:
+        job, command = self._job, " ".join(self._job.command)
+        async with ManifestThread(
+            job.manifest,
+            command=command,
+            group_of=self._groups.group_of,
+            selection=job.selection,
+        ) as manifest:
+            # From here on nobody else works in DIR: the manifest's lock is ours.
+            shown = json.dumps(as_dict(job.loaded)["config"], ensure_ascii=False)
+            await manifest.begin_run(RunInfo(command, __version__, shown))
+            try:
+                ending = await self._mirror(manifest)
+            except FetcherError as error:
+                await manifest.end_run(error.exit, error.sentence)
+                raise
+            finally:
+                self._store.close()
+            tally = await manifest.selected_tally()
+            result = Result(ending, tally, _exit_code(ending, tally, job.config.run.tolerate))
+            await manifest.end_run(result.exit, ending.detail or ending.reason)
+            return result
+
+    async def _mirror(self, manifest: ManifestThread) -> Ending:
+        config = self._job.config
+        running = RunningTally(await manifest.selected_tally(), self._clock.now())
+        transport = HttpTransport(_transport_options(config))
+        landing = ThreadedLanding(
+            self._store,
+            LandingRules(
+                mismatched=_KEEP[config.store.mismatched],
+                placeholder_digests=frozenset(config.placeholders.digests),
+            ),
+            threads=config.store.finishers,
+        )
+        spool = self._store.spool_directory
+        progress = Progress(self._console, running, self._clock, title=str(self._job.directory))
+        engine = Engine(
+            frontier=Frontier(
+                concurrency=config.fetch.concurrency,
+                memory=config.fetch.memory,
+                capacity=CAPACITY,
+                budget_of=self._groups.budget,
+            ),
+            group_of=self._groups.group_of,
+            transport=transport,
+            landing=landing,
+            manifest=manifest,
+            spool_path=lambda asset_id: f"{spool}/{asset_id}{SPOOL_SUFFIX}",
+            clock=self._clock,
+            chance=random.random,
+            observer=progress,
+            options=EngineOptions(
+                retry=retry_rule(config),
+                redirects=redirect_rule(config),
+                spool_above=config.fetch.spool_above,
+                drain=config.run.drain,
+                limit=config.run.limit,
+            ),
+        )
+        importer = Importer(self._lists, manifest, _Stirring(progress, engine))
+        drawing = asyncio.create_task(progress.run(engine.groups))
+        try:
+            with _stopped_by_signals(engine), _stopped_in_time(engine, config.run.max_runtime):
+                return await _import_and_run(importer, engine)
+        finally:
+            drawing.cancel()
+            await asyncio.wait([drawing])
+            await transport.close()
+
+
+async def _import_and_run(importer: Importer, engine: Engine) -> Ending:
+    """Both at once. A damaged list ends the run in good order, and is raised then."""
+    running = asyncio.create_task(engine.run())
+    importing = asyncio.create_task(importer.run())
+    importing.add_done_callback(lambda done: _import_ended(done, engine))
+    try:
+        ending = await running
+    finally:
+        running.cancel()
+        importing.cancel()
+        await asyncio.wait([importing, running])
+    if not importing.cancelled() and (error := importing.exception()) is not None:
+        raise error
+    return ending
+
+
+def _import_ended(importing: asyncio.Task[None], engine: Engine) -> None:
+    if importing.cancelled():
+        return
+    if importing.exception() is not None:
+        engine.stop("an image list is damaged")
+    else:
+        engine.no_more_to_come()
+
+
+@dataclass(frozen=True, slots=True)
+class _Stirring:
+    """Passes events on, and tells the engine when there are new rows."""
+
+    observer: Observer
+    engine: Engine
+
+    def notify(self, event: Event) -> None:
+        self.observer.notify(event)
+        if isinstance(event, RowsImported):
+            self.engine.stirred()
+
+
+@contextlib.contextmanager
+def _stopped_by_signals(engine: Engine) -> Iterator[None]:
+    """The first signal stops the run in good order, the second at once."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None  # noqa: S101  for mypy: a coroutine runs in a task
+    received: list[signal.Signals] = []
+
+    def on_signal(number: signal.Signals) -> None:
+        received.append(number)
+        if len(received) == 1:
+            engine.stop(number.name)
+        else:
+            task.cancel()
+
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, on_signal, number)
+    try:
+        yield
+    finally:
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+
+
+@contextlib.contextmanager
+def _stopped_in_time(engine: Engine, max_runtime: float | None) -> Iterator[None]:
+    if max_runtime is None:
+        yield
+        return
+    timer = asyncio.get_running_loop().call_later(max_runtime, engine.stop, "run.max_runtime")
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _transport_options(config: Config) -> TransportOptions:
+    fetch, network = config.fetch, config.network
+    return TransportOptions(
+        user_agent=user_agent(config),
+        max_bytes=fetch.max_bytes,
+        connect_timeout=fetch.timeout.connect,
+        stall_timeout=fetch.timeout.stall,
+        total_timeout=fetch.timeout.total,
+        connect_to=network.connect_to,
+        allow_private=network.allow_private_addresses,
+        ca_file=network.ca_file,
+        proxy=network.proxy,
+    )
+
+
+def _exit_code(ending: Ending, tally: Tally, tolerate: float) -> Exit:
+    if ending.reason is EndReason.LOCAL_FAULT:
+        return Exit.OUR_FAULT
+    if tally.pending or ending.reason is EndReason.STOPPED:
+        return Exit.STOPPED
+    lost = tally.total - tally.kept
+    return Exit.COMPLETE if lost <= tolerate * tally.total else Exit.LOSSES

@@ -1,0 +1,66 @@
+"""Options that several commands share, and how they become a configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from fetcher.config import Flag, LoadedConfig, load
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+FILE = click.Path(path_type=Path)
+
+
+def configuration(command: F) -> F:
+    """``--config`` and ``--set``."""
+    command = click.option(
+        "--set",
+        "sets",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Set one configuration key, such as hosts.default.rate=20; the value is YAML. "
+        "May be repeated, and beats --config.",
+    )(command)
+    return click.option(
+        "--config",
+        "config_file",
+        type=FILE,
+        metavar="FILE",
+        help="Configuration in YAML; see `fetcher config show`.",
+    )(command)
+
+
+def manifest_option(command: F) -> F:
+    return click.option(
+        "--manifest",
+        type=FILE,
+        metavar="PATH",
+        help="Where the manifest is, if not DIR/manifest.sqlite. It wants a local disk.",
+    )(command)
+
+
+def json_option(command: F) -> F:
+    return click.option(
+        "--json", "as_json", is_flag=True, help="Print the result as one JSON object."
+    )(command)
+
+
+def loaded(
+    config_file: Path | None, sets: Sequence[str], flags: dict[str, Flag | None]
+) -> LoadedConfig:
+    """The configuration in force. ``flags`` by key; those that were not given are ``None``."""
+    given = {key: flag for key, flag in flags.items() if flag is not None}
+    return load(config_file, sets, given)
+
+
+def flag(name: str, value: object) -> Flag | None:
+    """``None`` if the option was not given."""
+    return Flag(name, value) if value is not None and value != () else None
+
+
+def manifest_path(directory: Path, manifest: Path | None) -> Path:
+    return manifest if manifest is not None else directory / "manifest.sqlite"

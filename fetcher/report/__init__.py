@@ -1,0 +1,1 @@
+"""Tallies and events, for people and for machines."""

@@ -1,0 +1,174 @@
+"""Progress on standard error: a live display on a terminal, timestamped lines anywhere else.
+
+Both only look: at the running tally, and at the frontier's host groups. Drawing happens on the
+event loop a few times a second and takes a few milliseconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from fetcher.events import CooledDown, Draining, Event, ImportFinished, Paused, Resumed
+from fetcher.model import State
+from fetcher.policy.frontier import GroupStatus
+from fetcher.ports import Clock
+from fetcher.report import text
+from fetcher.report.running import RunningTally
+
+GROUPS_SHOWN: Final = 8
+REDRAW: Final = 0.25
+LINE_EVERY: Final = 10.0
+
+_COLOURS: Final = {
+    State.VERIFIED: "green",
+    State.UNVERIFIED: "green",
+    State.ALIVE: "green",
+    State.MISMATCHED: "yellow",
+    State.GONE: "red",
+    State.DENIED: "red",
+    State.FAILED: "red",
+    State.INVALID: "red",
+}
+
+
+class Progress:
+    """An observer; ``run`` draws until it is cancelled, and a last time then."""
+
+    def __init__(
+        self,
+        console: Console,
+        tally: RunningTally,
+        clock: Clock,
+        *,
+        title: str,
+    ) -> None:
+        self._console = console
+        self._tally = tally
+        self._groups: Callable[[], Sequence[GroupStatus]] = list
+        self._clock = clock
+        self._title = title
+        self._live = console.is_terminal
+
+    def notify(self, event: Event) -> None:
+        self._tally.notify(event)
+        sentence = _sentence(event)
+        # A terminal shows cool-downs in the group's line; a log has no other place for them.
+        if sentence and not (self._live and isinstance(event, CooledDown)):
+            self._line(sentence)
+
+    async def run(self, groups: Callable[[], Sequence[GroupStatus]]) -> None:
+        """``groups``: the host groups that are busy, asked for each time it draws."""
+        self._groups = groups
+        if not self._live:
+            while True:
+                await asyncio.sleep(LINE_EVERY)
+                self._line(self._summary())
+        with self._display() as live:
+            try:
+                while True:
+                    live.update(self._picture(), refresh=True)
+                    await asyncio.sleep(REDRAW)
+            finally:
+                live.update(self._picture(), refresh=True)
+
+    def _display(self) -> Live:
+        return Live(console=self._console, auto_refresh=False, redirect_stdout=False)
+
+    def _line(self, sentence: str) -> None:
+        stamp = datetime.fromtimestamp(self._clock.wall(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        self._console.print(f"{stamp}  {escape(sentence)}", highlight=False, soft_wrap=True)
+
+    def _summary(self) -> str:
+        tally = self._tally
+        speed = tally.sample(self._clock.now())
+        parts = [f"{tally.total - tally.pending:,} of {self._of()}"]
+        parts += [f"{state} {n:,}" for state, n in _reached(tally)]
+        parts += [text.rate(speed.images), f"{text.size(speed.bytes)}/s", self._eta()]
+        return "  ".join(parts)
+
+    def _of(self) -> str:
+        return f"{self._tally.total:,}{'+' if self._tally.importing else ''}"
+
+    def _eta(self) -> str:
+        eta = self._tally.eta(self._tally.sample(self._clock.now()))
+        return f"ETA {text.duration(eta)}" if eta is not None else "ETA unknown"
+
+    def _picture(self) -> RenderableType:
+        tally, now = self._tally, self._clock.now()
+        speed = tally.sample(now)
+        done = tally.total - tally.pending
+        head = Table.grid(padding=(0, 2))
+        head.add_row(
+            Text(text.printable(self._title), style="bold"),
+            ProgressBar(total=max(tally.total, 1), completed=done, width=30),
+            f"{done:,} of {self._of()}",
+            text.duration(now - tally.started),
+            self._eta(),
+        )
+        pace = Text(
+            f"{text.rate(speed.images)}  {text.size(speed.bytes)}/s  "
+            f"{text.size(tally.stored_bytes)} stored  {tally.retries:,} retries"
+        )
+        states = Text("  ").join(
+            Text(f"{state} {n:,}", style=_COLOURS[state]) for state, n in _reached(tally)
+        )
+        return Group(head, pace, states or Text("nothing settled yet"), *self._notices(now))
+
+    def _notices(self, now: float) -> list[RenderableType]:
+        notices: list[RenderableType] = []
+        if self._tally.pause is not None:
+            notices.append(Text(_sentence(self._tally.pause) or "", style="bold yellow"))
+        groups = sorted(self._groups(), key=lambda g: (g.in_flight, g.ready), reverse=True)
+        table = Table.grid(padding=(0, 2))
+        for group in groups[:GROUPS_SHOWN]:
+            table.add_row(Text(text.printable(group.name), style="cyan"), *self._cells(group, now))
+        if len(groups) > GROUPS_SHOWN:
+            table.add_row(f"… {len(groups) - GROUPS_SHOWN:,} more host groups")
+        notices.append(table)
+        return notices
+
+    def _cells(self, group: GroupStatus, now: float) -> list[str]:
+        budget = group.budget
+        allowed = "no rate limit" if budget.rate is None else f"up to {text.rate(budget.rate)}"
+        cells = [f"{group.in_flight} of {budget.concurrency} in flight", allowed]
+        cells.append(f"{group.waiting:,} waiting to retry" if group.waiting else "")
+        if group.cool_until > now:
+            reason = self._tally.cooling.get(group.name)
+            why = f" ({reason.code})" if reason is not None else ""
+            cells.append(f"left alone for {text.duration(group.cool_until - now)}{why}")
+        return cells
+
+
+def _reached(tally: RunningTally) -> list[tuple[State, int]]:
+    return [(state, n) for state, n in tally.states.items() if n and state.terminal]
+
+
+def _sentence(event: Event) -> str | None:
+    if isinstance(event, CooledDown):
+        name = text.printable(event.group)
+        return f"{name} is left alone for {text.duration(event.seconds)} ({event.code})"
+    if isinstance(event, Paused):
+        return (
+            f"paused for {text.duration(event.seconds)}: {event.code}: "
+            f"{text.printable(event.detail)} — no attempt is charged; it goes on by itself"
+        )
+    if isinstance(event, Resumed):
+        return "the network is back; going on"
+    if isinstance(event, Draining):
+        return (
+            f"stopping ({text.printable(event.reason)}): waiting for {event.in_flight} "
+            "in flight; once more to stop at once"
+        )
+    if isinstance(event, ImportFinished):
+        return "all lists are read"
+    return None
