@@ -48,8 +48,8 @@ _PRAGMAS: Final = (
     # A commit survives a kill at once, and a power cut from the next checkpoint on: an image whose
     # row is lost that way is on disk, and found there.
     "synchronous = NORMAL",
-    # A larger cache gains nothing measurable beside the system's own, and counts as our memory; so
-    # would pages mapped with mmap_size.
+    # Eight times as much gains nothing measurable beside the system's own cache, and counts as our
+    # memory; so would pages mapped with mmap_size.
     "cache_size = -8192",
     "mmap_size = 0",
     "wal_autocheckpoint = 4000",

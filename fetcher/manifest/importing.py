@@ -12,14 +12,15 @@ vanished from the list stays, and stays counted.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from fetcher.manifest.bulk import Bulk, Value
+from fetcher.manifest.extras import DECODED, encode
 from fetcher.manifest.leasing import Leases
 from fetcher.manifest.names import AllNames
-from fetcher.manifest.rows import Batch, Change, Conflict, Known, cut, encode_extra
-from fetcher.manifest.schema import PENDING
+from fetcher.manifest.rows import Batch, Change, Conflict, Known, cut
+from fetcher.manifest.schema import PENDING, ROOM
 from fetcher.manifest.sources import Reading, Sources
 from fetcher.manifest.tallies import STORED_BYTES, TallyChanges
 from fetcher.model import BadRow, Row
@@ -27,7 +28,7 @@ from fetcher.model import BadRow, Row
 KNOWN: Final = Bulk(
     "SELECT json_group_array(json_array(a.image_id, a.asset_id, a.url, a.expected_size, "
     f"a.expected_md5, a.state, a.code, a.subset_id, {STORED_BYTES}, d.source_id, d.line, "
-    "d.layout_id, d.extra, s.source_id, s.line)) "
+    f"d.layout_id, json({DECODED}), s.source_id, s.line)) "
     "FROM (VALUES {rows}) CROSS JOIN assets AS a ON a.image_id = column1 "
     "CROSS JOIN details AS d ON d.asset_id = a.asset_id "
     "LEFT JOIN seen AS s ON s.asset_id = a.asset_id",
@@ -35,8 +36,8 @@ KNOWN: Final = Bulk(
 )
 _NEW_ASSETS: Final = Bulk(
     "INSERT INTO assets (asset_id, image_id, subset_id, host_id, url, expected_size, "
-    "expected_md5, state, code, updated_at) "
-    "SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL",
+    "expected_md5, state, code, updated_at, room) "
+    f"SELECT *, '{ROOM}' FROM (VALUES {{rows}}) WHERE column1 IS NOT NULL",
     width=10,
 )
 _DETAILS: Final = Bulk(
@@ -60,8 +61,8 @@ REOPENED: Final = Bulk(
     "WITH v (asset_id, url, host_id, size, md5, state, code, now) AS (VALUES {rows}) "
     "UPDATE assets SET url = v.url, host_id = v.host_id, expected_size = v.size, "
     "expected_md5 = v.md5, state = v.state, code = v.code, updated_at = v.now, attempts = 0, "
-    "http_status = NULL, final_url = NULL, actual_size = NULL, actual_md5 = NULL, path = NULL "
-    "FROM v WHERE assets.asset_id = v.asset_id",
+    "http_status = NULL, final_url = NULL, actual_size = NULL, actual_md5 = NULL, path = NULL, "
+    f"room = '{ROOM}' FROM v WHERE assets.asset_id = v.asset_id",
     width=8,
 )
 MOVED: Final = Bulk(
@@ -103,7 +104,8 @@ class Importer:
         work: dict[str, tuple[int, int]] = {}
         self._write_new(batch, source, tallies, work, now)
         self._write_changes(batch.changes, tallies, work, now)
-        self._write_details(batch, source)
+        self._write_seen(batch.seen, source)
+        self._write_details(batch.details, source)
         self._write_rejected(batch, source)
         self._write_position(batch, source, through_line)
         tallies.write(self._connection)
@@ -140,7 +142,6 @@ class Importer:
         hosts = self._names.hosts.ids(standing.host for _, standing in batch.new)
         codes = self._codes(standing.code for _, standing in batch.new)
         assets: list[tuple[Value, ...]] = []
-        details: list[tuple[Value, ...]] = []
         for asset_id, (row, standing) in enumerate(batch.new, self._next_id):
             size, state = row.expected.size, standing.state
             subset, host, code = subsets[row.subset], hosts[standing.host], codes[standing.code]
@@ -158,13 +159,12 @@ class Importer:
                     now,
                 )
             )
-            extra = encode_extra(row.extra)
-            details.append((asset_id, source.source_id, row.line, source.layout_id, extra))
             tallies.add((subset, state, code), size)
             if state == PENDING and standing.host not in work:
                 work[standing.host] = (host, asset_id)
         _NEW_ASSETS.write(self._connection, assets)
-        _DETAILS.write(self._connection, details)
+        numbered = enumerate((row for row, _ in batch.new), self._next_id)
+        self._write_details(dict(numbered), source)
 
     def _write_changes(
         self,
@@ -195,16 +195,21 @@ class Importer:
         REOPENED.write(self._connection, reopened)
         MOVED.write(self._connection, moved)
 
-    def _write_details(self, batch: Batch, source: Reading) -> None:
+    def _write_seen(self, lines: Mapping[int, int], source: Reading) -> None:
         _SEEN.write(
             self._connection,
-            [(asset_id, source.source_id, line) for asset_id, line in batch.seen.items()],
+            [(asset_id, source.source_id, line) for asset_id, line in lines.items()],
         )
+
+    def _write_details(self, rows: Mapping[int, Row], source: Reading) -> None:
+        """Where these assets' rows are, and what they say besides."""
+        me, layout = source.source_id, source.layout_id
+        extras = encode(list(rows.values()), self._names.texts)
         _DETAILS.write(
             self._connection,
             [
-                (asset_id, source.source_id, row.line, source.layout_id, encode_extra(row.extra))
-                for asset_id, row in batch.details.items()
+                (asset_id, me, row.line, layout, extra)
+                for (asset_id, row), extra in zip(rows.items(), extras, strict=True)
             ],
         )
 

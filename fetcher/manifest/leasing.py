@@ -229,7 +229,8 @@ class Leases:
 def _turns(looks: Sequence[_Look], room: dict[str, int], limit: int) -> Iterator[_Look]:
     """Whose turn it is, group by group and host by host, until ``limit`` or ``room`` is used up.
 
-    ``room`` has the groups in their turn, and is taken from on the way. The caller hands out before it asks for the next turn.
+    ``room`` has the groups in their turn, and is taken from on the way. The caller hands out before
+    it asks for the next turn.
     """
     hosts: dict[str, deque[_Look]] = {group: deque() for group in room}
     for look in looks:

@@ -3,8 +3,8 @@
 The lock is ``flock`` on a file beside the manifest, so it ends with the process that holds it,
 however that ends; what the file says is only for people. It is not taken on the manifest itself:
 a POSIX process that closes any descriptor of a file drops all of its ``fcntl`` locks there, and
-those are SQLite's own. For the same reason nothing in this project ever opens a manifest but
-through SQLite.
+those are SQLite's own. For the same reason nothing in this project opens a manifest that may be in
+use but through SQLite.
 """
 
 from __future__ import annotations

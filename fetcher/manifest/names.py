@@ -1,4 +1,4 @@
-"""Names and their numbers: hosts, subsets, codes, layouts.
+"""Names and their numbers: hosts, subsets, codes, layouts, texts that repeat themselves.
 
 The tables have one shape. A bounded cache stands before each: a list may name any number of hosts.
 """
@@ -22,7 +22,7 @@ class Names:
     def __init__(
         self,
         connection: sqlite3.Connection,
-        table: Literal["hosts", "subsets", "codes", "layouts"],
+        table: Literal["hosts", "subsets", "codes", "layouts", "texts"],
     ) -> None:
         self._connection = connection
         self._known: dict[str, int] = {}
@@ -67,7 +67,8 @@ class AllNames:
         self.subsets = Names(connection, "subsets")
         self.codes = Names(connection, "codes")
         self.layouts = Names(connection, "layouts")
+        self.texts = Names(connection, "texts")
 
     def forget(self) -> None:
-        for names in (self.hosts, self.subsets, self.codes, self.layouts):
+        for names in (self.hosts, self.subsets, self.codes, self.layouts, self.texts):
             names.forget()

@@ -65,15 +65,20 @@ class ManifestReader:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    how = "mode=ro&readonly_shm=1"
-    try:
-        return _opened(path, how)
-    except sqlite3.OperationalError as error:
-        wal = path.with_name(path.name + "-wal")
-        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN or wal.exists():
-            raise
-    # In WAL mode, but its WAL is gone, as after the last of several readers: all is in the file.
-    return _opened(path, "mode=ro&immutable=1")
+    if not path.with_name(path.name + "-wal").exists() and _expects_log(path):
+        # SQLite would make one. Without it, all there is is in the file, and nobody writes.
+        return _opened(path, "mode=ro&immutable=1")
+    return _opened(path, "mode=ro&readonly_shm=1")
+
+
+def _expects_log(path: Path) -> bool:
+    """Whether the file was left in WAL mode (https://sqlite.org/fileformat.html section 1.3.3).
+
+    Opening it like any file is harmless here: a manifest without its log is open nowhere in this
+    process, so there are no locks to lose (``fetcher.manifest.lock`` says which).
+    """
+    with path.open("rb") as file:
+        return file.read(20)[18:] == b"\2\2"
 
 
 def _opened(path: Path, how: str) -> sqlite3.Connection:

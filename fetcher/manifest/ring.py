@@ -26,8 +26,8 @@ HOSTS: Final = 16
 _GREATEST: Final = 2**63 - 1
 
 _CREATE: Final = (
-    "CREATE TEMP TABLE ring (grp TEXT NOT NULL, host_id INTEGER NOT NULL, after INTEGER NOT NULL, "
-    "PRIMARY KEY (grp, host_id)) WITHOUT ROWID"
+    "CREATE TEMP TABLE ring (grp TEXT NOT NULL, host_id INTEGER NOT NULL UNIQUE, "
+    "after INTEGER NOT NULL, PRIMARY KEY (grp, host_id)) WITHOUT ROWID"
 )
 HOSTS_WITH_WORK: Final = (
     # A skip-scan: one seek in the index for each host, none for its assets.
@@ -78,9 +78,7 @@ _PUT: Final = (
 )
 _MOVE: Final = Bulk(_PUT + "excluded.after", width=3)
 _OFFER: Final = Bulk(_PUT + "min(after, excluded.after)", width=3)
-LEAVE: Final = Bulk(
-    "DELETE FROM ring WHERE (grp, host_id) IN (SELECT * FROM (VALUES {rows}))", width=2
-)
+LEAVE: Final = Bulk("DELETE FROM ring WHERE host_id IN (VALUES {rows})", width=1)
 
 
 class Place(NamedTuple):
@@ -139,4 +137,4 @@ class Ring:
         _MOVE.write(self._connection, places)
 
     def leave(self, places: list[Place]) -> None:
-        LEAVE.write(self._connection, [place[:2] for place in places])
+        LEAVE.write(self._connection, [(place.host_id,) for place in places])

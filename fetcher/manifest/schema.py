@@ -40,6 +40,10 @@ STATE_IDS: Final[dict[State, int]] = {
 }
 STATES: Final[dict[int, State]] = {number: state for state, number in STATE_IDS.items()}
 
+ROOM: Final = " " * 7
+"""What settling adds to most rows (status and extension), taken up from the start: a row that
+outgrew its full page would split it, and so make the table half as large again."""
+
 PENDING: Final = STATE_IDS[State.PENDING]
 VERIFIED: Final = STATE_IDS[State.VERIFIED]
 
@@ -53,6 +57,7 @@ _V1: Final = (
     "CREATE TABLE subsets (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT",
     "CREATE TABLE hosts (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT",
     "CREATE TABLE layouts (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT",
+    "CREATE TABLE texts (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT",
     "INSERT INTO states (id, name) VALUES "
     + ", ".join(f"({number}, '{state}')" for state, number in STATE_IDS.items()),
     # Lists that were read to their end, and the tables of rows in them: files, or members of an
@@ -112,10 +117,12 @@ _V1: Final = (
         path TEXT,
         final_url TEXT,
         actual_size INTEGER,
-        actual_md5 TEXT
+        actual_md5 TEXT,
+        room TEXT NOT NULL DEFAULT ''
     ) STRICT""",
     "CREATE UNIQUE INDEX asset_by_image ON assets (image_id)",
     f"CREATE INDEX pending_by_host ON assets (host_id, asset_id) WHERE state = {PENDING}",
+    # ``layouts`` names the columns that ``extra`` has (``fetcher.manifest.extras``).
     """CREATE TABLE details (
         asset_id INTEGER PRIMARY KEY REFERENCES assets (asset_id),
         source_id INTEGER NOT NULL REFERENCES sources (id),

@@ -14,7 +14,7 @@ from fetcher.manifest import packing
 from fetcher.manifest.bulk import Bulk, Value
 from fetcher.manifest.leasing import Leased, Leases
 from fetcher.manifest.names import Names
-from fetcher.manifest.schema import PENDING, STATE_IDS
+from fetcher.manifest.schema import PENDING, STATE_IDS, VERIFIED
 from fetcher.manifest.tallies import TallyChanges
 from fetcher.model import Outcome, State
 
@@ -29,7 +29,7 @@ ASSETS: Final = Bulk(
     "UPDATE assets SET state = v.state, code = v.code, attempts = v.attempts, "
     "attempts_ever = v.attempts_ever, http_status = v.http_status, final_url = v.final_url, "
     "actual_size = v.actual_size, actual_md5 = v.actual_md5, path = v.path, "
-    "updated_at = v.updated_at FROM v WHERE assets.asset_id = v.asset_id",
+    "updated_at = v.updated_at, room = '' FROM v WHERE assets.asset_id = v.asset_id",
     width=11,
 )
 SUPERSEDED: Final = Bulk(
@@ -88,15 +88,15 @@ class Settlement:
             leased.attempts = outcome.attempt
             leased.attempts_ever += 1
             self._attempts.append(_attempt(outcome, leased, self._run_id))
+        state = STATE_IDS[outcome.state]
         if not leased.superseded:
-            self._assets[asset_id] = _asset(outcome, leased)
-            self._count(outcome, leased, before)
-        if outcome.state is not State.PENDING:
+            self._assets[asset_id] = _asset(outcome, leased, state)
+            self._count(outcome, leased, before, state)
+        if state != PENDING:
             self._ended[asset_id] = leased
 
-    def _count(self, outcome: Outcome, leased: Leased, before: int) -> None:
-        expected = leased.asset.expected.size
-        subset, state = leased.subset_id, STATE_IDS[outcome.state]
+    def _count(self, outcome: Outcome, leased: Leased, before: int, state: int) -> None:
+        expected, subset = leased.asset.expected.size, leased.subset_id
         stored = 0
         if outcome.path is not None and outcome.path.startswith("images/"):
             stored = _stored_size(outcome, expected)
@@ -125,15 +125,15 @@ def _attempt(outcome: Outcome, leased: Leased, run_id: int) -> tuple[Value, ...]
     )
 
 
-def _asset(outcome: Outcome, leased: Leased) -> tuple[Value, ...]:
+def _asset(outcome: Outcome, leased: Leased, state: int) -> tuple[Value, ...]:
     """What is as expected is left out where the view ``images`` knows to put it back."""
     asset, size, md5, path = leased.asset, outcome.actual_size, outcome.actual_md5, outcome.path
-    if outcome.state is State.VERIFIED:
+    if state == VERIFIED:
         size = None if size == asset.expected.size else size
         md5 = None if md5 == asset.expected.md5 else md5
     return (
         outcome.asset_id,
-        STATE_IDS[outcome.state],
+        state,
         leased.code,
         leased.attempts,
         leased.attempts_ever,

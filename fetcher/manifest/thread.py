@@ -130,7 +130,8 @@ class ManifestThread:
         while True:
             part = await self._call(lambda database: database.lease_part(request), undo=_give_back)
             if part.leased or part.done:
-                return Lease(tuple(leased.asset for leased in part.leased))
+                assets = tuple(leased.asset for leased in part.leased)
+                return Lease(assets, exhausted=part.done)
 
     async def give_back(self, asset_ids: Sequence[int]) -> None:
         await self._call(lambda database: database.give_back(asset_ids))

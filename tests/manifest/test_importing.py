@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from fetcher.manifest.database import Database
+from fetcher.manifest.extras import DECODED
 from fetcher.model import KEPT, BadRow, Expectation, Row, RowTally, State
 from tests.conformance.manifest_suite import outcome, row
 from tests.manifest.opened import (
@@ -324,6 +326,41 @@ def test_a_list_restored_in_the_middle_of_reading_its_change_is_read_again(path:
         assert not manifest.list_is_complete("/list.csv", "1")
 
 
+def test_a_list_that_changed_since_this_import_began_is_no_conflict_with_itself(
+    path: Path,
+) -> None:
+    first, second = source("first.csv"), source("second.csv")
+    with database(path) as manifest:
+        import_all(manifest, [row(1), row(2)], info=first)
+        import_all(manifest, [row(3), row(4)], info=second, batch=1, finish=False)
+    with database(path) as manifest:
+        import_all(manifest, [row(3), row(4), row(5)], info=second)  # goes on in its import
+        changed = [row(1, url="https://new.one.test/1"), row(2)]
+        assert import_all(manifest, changed, info=first, fingerprint="2") == RowTally(2, 2)
+        assert manifest.tally().rows == RowTally(5, 5)
+
+
+def test_an_import_that_was_not_finished_leaves_nothing_to_the_next(path: Path) -> None:
+    for fingerprint in "12":
+        with database(path) as manifest:
+            import_all(manifest, [row(1)], fingerprint=fingerprint)
+    with database(path) as manifest:
+        changed = [row(1, url="https://new.one.test/1")]
+        assert import_all(manifest, changed, fingerprint="3") == RowTally(1, 1)
+
+
+def test_a_reading_interrupted_before_the_last_import_begins_again(path: Path) -> None:
+    rows = [row(1), row(2), replace(row(1), line=9)]
+    with database(path) as manifest:
+        import_all(manifest, rows[:2], info=source("old.csv"), finish=False)
+    with database(path) as manifest:
+        import_all(manifest, [row(5)], info=source("new.csv"))
+    with database(path) as manifest:
+        assert manifest.begin_source(source("old.csv"), "1").after_line == 0
+        assert import_all(manifest, rows, info=source("old.csv")) == RowTally(3, 2, 1)
+        assert manifest.tally().rows == RowTally(4, 3, 1)
+
+
 def test_what_the_list_says_besides_is_kept_and_follows_the_list(path: Path) -> None:
     title = 'Naïve "café" \\ 雪, \t&quot;'
     with database(path) as manifest:
@@ -331,7 +368,7 @@ def test_what_the_list_says_besides_is_kept_and_follows_the_list(path: Path) -> 
         manifest.finish_import()
         import_all(
             manifest,
-            [replace(row(1, extra=(title, "")), line=7), row(8)],
+            [replace(row(1, extra=(title, "")), line=7), row(8, extra=("", ""))],
             fingerprint="2",
         )
     kept = query(
@@ -385,6 +422,23 @@ def test_a_batch_larger_than_a_statement_is_imported_whole(path: Path) -> None:
         assert import_all(manifest, rows, batch=3000) == RowTally(3000, 3000)
         assert len(lease(manifest)) == 3000
         check_laws(manifest._connection, manifest.tally())
+
+
+def test_texts_that_repeat_themselves_are_kept_once(path: Path) -> None:
+    licence = "https://licences.test/by/2.0/"
+    rows = [row(n, extra=(licence, f"title {n}", "")) for n in range(1, 100)]
+    with database(path) as manifest:
+        import_all(manifest, rows)
+        manifest.finish_import()
+        before = dump(manifest._connection, without={"sources", "imports"})
+        import_all(manifest, rows[:1] + rows[1:], fingerprint="2", batch=5)
+        manifest.finish_import()
+        assert dump(manifest._connection, without={"sources", "imports"}) == before
+        changed = [replace(rows[0], extra=("another", "title", "")), *rows[1:]]
+        import_all(manifest, changed, fingerprint="3")
+    assert {text["name"] for text in query(path, "SELECT name FROM texts")} == {licence, ""}
+    kept = query(path, f"SELECT {DECODED} AS extra FROM details AS d ORDER BY asset_id")  # noqa: S608
+    assert [tuple(json.loads(one["extra"])) for one in kept] == [row.extra for row in changed]
 
 
 def test_a_long_bad_row_is_cut(path: Path) -> None:

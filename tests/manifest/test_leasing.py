@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -102,9 +103,9 @@ def test_many_hosts_make_no_lease_slow(path: Path, *, one_group: bool) -> None:
     hosts = [form.format(n) for n in range(8000)]
     with database(path) as manifest:
         rows = [row(n, host=host) for n, host in enumerate(hosts, 1)]
-        rows.append(row(9000, host="the.last.zzz"))
+        rows += [row(n, host="the.last.zzz") for n in range(9000, 9020)]
         import_all(manifest, rows, batch=10_000)
-        cost, got = steps(manifest, LeaseRequest(500, default_room=500))
+        cost, got = steps(manifest, LeaseRequest(500, {"last.zzz": 1}, default_room=500))
         assert got == 500
         assert cost < 500
         room = {"one.test": 0} if one_group else {f"h{n:05}.test": 0 for n in range(7000, 8000)}
@@ -125,6 +126,8 @@ def test_what_is_settled_or_out_costs_no_lease(path: Path) -> None:
         assert later <= first + 1
 
 
+GIVEN = re.compile(r"SCAN (\d+ CONSTANT ROWS|CONSTANT ROW|\(subquery-\d+\)|e VIRTUAL TABLE|[vgh]) ")
+"""What a plan may scan: rows that came with the statement, or that it made itself."""
 HOT = [
     bulk
     for module in (importing, settling, ring, tallies)
@@ -138,7 +141,6 @@ def test_no_hot_statement_walks_over_a_table(path: Path) -> None:
     with database(path) as manifest:
 
         def plan(sql: str) -> list[str]:
-            manifest._connection.set_authorizer(None)
             parameters = [None] * (1 if "?1" in sql else sql.count("?"))
             steps = manifest._connection.execute("EXPLAIN QUERY PLAN " + sql, parameters)
             return [step[-1] for step in steps]
@@ -146,7 +148,8 @@ def test_no_hot_statement_walks_over_a_table(path: Path) -> None:
         assert len(HOT) >= 15
         for sql in [*(bulk._sql[16] for bulk in HOT), ring.NEXT_GROUPS, ring.HOSTS_WITH_WORK]:
             for step in plan(sql):
-                table = step.split()[1]
-                assert not step.startswith("SCAN") or table in GIVEN, (step, sql[:80])
+                assert not step.startswith("SCAN") or GIVEN.match(step + " "), (step, sql[:80])
                 assert "AUTOMATIC" not in step, (step, sql[:80])
-        assert any("(grp=? AND host_id>? AND host_id<?)" in step for step in plan(ring.NEXT_HOSTS._sql[16]))
+        assert any(
+            "(grp=? AND host_id>? AND host_id<?)" in step for step in plan(ring.NEXT_HOSTS._sql[16])
+        )

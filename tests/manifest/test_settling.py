@@ -134,6 +134,14 @@ def test_a_mismatch_of_the_right_size_shows_its_size(path: Path) -> None:
     assert image["path"] == "mismatched/train/000/0000000000000001.jpg"
 
 
+@pytest.mark.parametrize("odd", ["images/elsewhere.jpg", "other/elsewhere.jpg"])
+def test_a_path_of_another_shape_is_shown_as_it_is(path: Path, odd: str) -> None:
+    image = settled(path, state=State.VERIFIED, actual_size=1001, path=odd)
+    assert image["path"] == odd
+    (tally,) = query(path, "SELECT sum(stored_bytes) AS n FROM tallies")
+    assert tally["n"] == (1001 if odd.startswith("images/") else 0)
+
+
 def test_a_loss_shows_no_bytes(path: Path) -> None:
     image = settled(
         path, state=State.GONE, code="placeholder", http_status=302, final_url="https://x.test/p"
@@ -159,9 +167,18 @@ def test_history_goes_over_all_runs(path: Path) -> None:
         manifest.settle(
             [outcome(1, State.PENDING, 2, code="truncated", received=77), outcome(1, State.GONE, 3)]
         )
-    names = (
-        "asset_id n run_id attempt started_ms elapsed_ms code http_status received detail".split()
-    )
+    names = [
+        "asset_id",
+        "n",
+        "run_id",
+        "attempt",
+        "started_ms",
+        "elapsed_ms",
+        "code",
+        "http_status",
+        "received",
+        "detail",
+    ]
     (codes,) = [{c["name"]: c["id"] for c in query(path, "SELECT * FROM codes")}]
     started = 1_700_000_000_000
     assert query(path, "SELECT * FROM attempts") == [
