@@ -36,6 +36,7 @@ _TABLE: Final = (
     CodeInfo("http-403", _P, State.DENIED, "the host answered 403 Forbidden"),
     CodeInfo("http-451", _P, State.DENIED, "the host answered 451 Unavailable For Legal Reasons"),
     CodeInfo("robots", _P, State.DENIED, "robots.txt, or X-Robots-Tag, asks not to fetch it"),
+    CodeInfo("robots", _P, State.DENIED, "the host's robots.txt does not allow it"),
     # Something arrived, but it is not the listed image.
     CodeInfo("size-mismatch", _P, State.MISMATCHED, "arrived whole, with another size than listed"),
     CodeInfo("md5-mismatch", _P, State.MISMATCHED, "the listed size, with another MD5 than listed"),

@@ -118,6 +118,18 @@ def test_a_cool_down_is_for_one_group_and_the_later_end_wins() -> None:
     assert numbers(all_that_start(frontier, 5.0)) == [1]
 
 
+def test_a_retry_that_comes_due_in_a_cool_down_waits_for_its_end() -> None:
+    frontier = frontier_of()
+    frontier.add(job_of(1), 0.0)
+    job = started(frontier.next(0.0))
+    frontier.finished(job, 0, 1.0)
+    frontier.cool_down("a", 5.0, 1.0)
+    frontier.retry(job, 2.0, 1.0)
+    assert frontier.next(1.0) == WaitUntil(5.0)
+    assert frontier.next(2.0) == WaitUntil(5.0)
+    assert started(frontier.next(5.0)) is job
+
+
 def test_a_cool_down_holds_for_assets_that_come_later() -> None:
     frontier = frontier_of()
     frontier.cool_down("a", 5.0, 0.0)
@@ -343,11 +355,11 @@ class ForgetfulFrontier(Frontier):
 
 
 def test_a_group_that_may_have_more_is_not_forgotten_by_the_leases() -> None:
-    frontier = frontier_of(kind=ForgetfulFrontier, capacity=2_000)
+    frontier = frontier_of(kind=ForgetfulFrontier, capacity=4_000)
     frontier.fed(ask(frontier), [job_of(number) for number in range(1_024)], 0.0)
     frontier.fed(ask(frontier), [], 0.0)
-    for job in all_that_start(frontier, 0.0):
-        end(frontier, job, 0.0)
+    while isinstance(decision := frontier.next(0.0), Dispatch):
+        end(frontier, decision.job, 0.0)
     frontier.cool_down("b", 1.0, 0.0)
     assert "a" not in frontier._groups
     assert ask(frontier).default_room == 1_024

@@ -112,6 +112,8 @@ class FrontierMachine(RuleBasedStateMachine):
         self.numbers = count(1)
         self.paused_until = -math.inf
         self.running: dict[int, Job] = {}
+        self.sent_on: set[int] = set()
+        """Jobs that a redirect brought to where they are ready: they go before all others."""
         self.ended: dict[int, Job] = {}
         self.lease: tuple[LeaseRequest, list[Job], bool] | None = None
         self.imported = self.settled = self.turn = 0
@@ -150,6 +152,13 @@ class FrontierMachine(RuleBasedStateMachine):
             self.sides[name].pending -= 1
             jobs.append(self.job(name))
         self.lease = request, jobs, len(jobs) < most
+
+    @precondition(lambda self: self.lease is None and self.frontier.hungry)
+    @rule(name=NAMES, number=st.integers(1, 20))
+    def rows_are_imported_during_a_lease(self, name: str, number: int) -> None:
+        self.a_lease_is_asked_for(1_000)
+        self.rows_are_imported(name, number)
+        self.the_lease_arrives(0)
 
     def job(self, group: str) -> Job:
         number = next(self.numbers)
@@ -210,6 +219,8 @@ class FrontierMachine(RuleBasedStateMachine):
         assert not self.memory or self.memory + job.memory <= MEMORY
         assert job.asked == self.now
         assert job.hops or job.started == self.now
+        assert job.asset.asset_id in self.sent_on or not self.sent_on & side.ready.keys()
+        self.sent_on.discard(job.asset.asset_id)
         side.start(job, self.now)
         self.running[job.asset.asset_id] = job
 
@@ -284,15 +295,17 @@ class FrontierMachine(RuleBasedStateMachine):
         assert (job.url, job.group, job.hops) == (job.asset.url, job.home, 0)
         self.heard_of(job.home).waiting[key] = (self.now + delay, job)
 
-    @precondition(lambda self: self.ended)
+    @precondition(lambda self: self.running)
     @rule(data=st.data(), name=NAMES)
-    def it_leads_elsewhere(self, data: st.DataObject, name: str) -> None:
-        key = data.draw(st.sampled_from(sorted(self.ended)))
+    def a_request_leads_elsewhere(self, data: st.DataObject, name: str) -> None:
+        key = data.draw(st.sampled_from(sorted(self.running)))
+        self.ends(key, 0)
         job = self.ended.pop(key)
         hops = job.hops
         self.frontier.redirected(job, "https://elsewhere.example/", name, self.now)
         assert (job.url, job.group, job.hops) == ("https://elsewhere.example/", name, hops + 1)
         self.heard_of(name).ready[key] = job
+        self.sent_on.add(key)
 
     @rule(name=NAMES, seconds=STEPS)
     def a_host_wants_to_be_left_alone(self, name: str, seconds: float) -> None:
@@ -300,16 +313,19 @@ class FrontierMachine(RuleBasedStateMachine):
         side = self.heard_of(name)
         side.cool_until = max(side.cool_until, self.now + seconds)
 
-    @rule(seconds=STEPS)
-    def a_fault_of_our_own_side(self, seconds: float) -> None:
+    @rule(seconds=STEPS, gives_up=st.sampled_from([False, False, False, True]))
+    def a_fault_of_our_own_side(self, seconds: float, gives_up: bool) -> None:  # noqa: FBT001
+        if gives_up:
+            self.the_frontier_is_emptied()
+            return
         self.frontier.pause(self.now + seconds)
         self.paused_until = max(self.paused_until, self.now + seconds)
 
-    @rule()
     def the_frontier_is_emptied(self) -> None:
         taken = self.frontier.withdraw()
         in_line = {key for side in self.sides.values() for key in (*side.ready, *side.waiting)}
         assert sorted(job.asset.asset_id for job in taken) == sorted(in_line)
+        self.sent_on -= in_line
         for side in self.sides.values():
             side.ready.clear()
             side.waiting.clear()
@@ -426,7 +442,7 @@ class ForgetfulMachine(FrontierMachine):
 
 
 FrontierMachine.TestCase.settings = settings(
-    max_examples=100, stateful_step_count=40, deadline=None
+    max_examples=150, stateful_step_count=50, deadline=None
 )
 ForgetfulMachine.TestCase.settings = FrontierMachine.TestCase.settings
 TestFrontier = FrontierMachine.TestCase
