@@ -111,6 +111,8 @@ class Lease:
     """Assets handed to an engine, to be settled or returned."""
 
     assets: tuple[Asset, ...]
+    exhausted: bool = True
+    """The manifest looked everywhere: what is missing to the request's limit is not there."""
 
 
 @dataclass(frozen=True, slots=True)

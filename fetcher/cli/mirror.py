@@ -83,7 +83,7 @@ def mirror(
         ),
         command=tuple(sys.argv[1:]),
     )
-    errors = Console(stderr=True, quiet=quiet)
+    errors = Console(stderr=True, quiet=quiet, markup=False, emoji=False, highlight=False)
     result = run(job, errors)
     if as_json:
         click.echo(json.dumps(status_report.as_dict(result.tally)))
@@ -99,12 +99,11 @@ def _explain(result: Result, console: Console) -> None:
     rejected = result.tally.rows.rejected
     if rejected:
         console.print(
-            f"{rejected:,} rows cannot be used; the manifest's table rejected_rows says why.",
-            highlight=False,
+            f"{rejected:,} rows cannot be used; the manifest's table rejected_rows says why."
         )
     if result.exit is Exit.OUR_FAULT:
         message = f"Stopped by a fault of our side: {ending.fault_code}: {printable(ending.detail)}"
-        console.print(message, style="bold red", highlight=False, markup=False)
+        console.print(message, style="bold red")
         console.print("Nothing is lost: mend it, then run the same command again.")
     elif result.exit is Exit.STOPPED:
         reason = printable(ending.detail) or EndReason.STOPPED

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -39,6 +40,8 @@ from fetcher.ports import Adoption, Refused, Staged, Store
 
 BATCH: Final = 256
 """Arrivals in a batch at most, so that a settlement never waits for long."""
+LINGER: Final = 0.005
+"""Seconds to let a batch grow under load: every turn of a thread costs the event loop the GIL."""
 CHUNK: Final = 1 << 20
 SPOOL_SUFFIX: Final = ".part"
 
@@ -75,6 +78,8 @@ class ThreadedLanding:
         self._may_adopt = bool(self._leftovers) or not store.is_fresh()
         self._deliver: Callable[[Sequence[Landed | Refused]], object] | None = None
         self._broken: BaseException | None = None
+        self._adopting = threading.Lock()
+        self._closing = False
 
     def start(self, deliver: Deliver) -> None:
         loop = asyncio.get_running_loop()
@@ -89,12 +94,13 @@ class ThreadedLanding:
         self._queue.put(partial.path)
 
     async def close(self) -> None:
+        self._closing = True
         for _ in self._threads:
             self._queue.put(None)
         for thread in self._threads:
             if thread.ident is not None:
                 await asyncio.to_thread(thread.join)
-        self._abandon(self._leftovers.values())
+        await asyncio.to_thread(self._sweep)
         if self._broken is not None:
             raise self._broken
 
@@ -106,17 +112,20 @@ class ThreadedLanding:
     # On the finishing threads.
 
     def _work(self) -> None:
+        batch: list[_Arrived | Path] = []
         try:
-            while batch := self._take():
+            while batch := self._take(linger=len(batch) > 1):
                 self._land([item for item in batch if isinstance(item, _Arrived)])
                 self._abandon(item for item in batch if isinstance(item, Path))
         except BaseException as error:  # noqa: BLE001  a bug: shown when the landing is closed
             self._broken = error
 
-    def _take(self) -> list[_Arrived | Path]:
+    def _take(self, *, linger: bool) -> list[_Arrived | Path]:
         """What is queued, at least one item; empty at the end."""
         batch: list[_Arrived | Path] = []
         item = self._queue.get()
+        if linger and item is not None:
+            time.sleep(LINGER)
         while item is not None:
             batch.append(item)
             if len(batch) == BATCH:
@@ -153,6 +162,13 @@ class ThreadedLanding:
         for path in paths:
             with suppress(StoreError):
                 self._store.discard(path)
+
+    def _sweep(self) -> None:
+        """Remove all temporary files: none outlives a run. An adoption that nobody waits for any
+        more is waited for here.
+        """
+        with self._adopting, suppress(StoreError):
+            self._abandon(list(self._store.leftovers()))
 
     def _settle_one(self, item: _Arrived) -> tuple[Landed | Refused, Staged | None]:
         """What becomes of one arrival, and what is to be published for it."""
@@ -201,32 +217,41 @@ class ThreadedLanding:
     # Looking for what an earlier run left.
 
     def _adopt(self, assets: Sequence[Asset]) -> Adoption:
-        landed: list[Landed] = []
+        published: list[Landed] = []
+        written: list[Landed] = []
         partials: dict[int, Partial] = {}
-        for asset in assets:
-            found = self._adopt_file(asset) or self._adopt_temporary(asset)
-            if found is not None:
-                landed.append(found)
-                continue
-            part = self._leftovers.pop(f"{asset.asset_id}{SPOOL_SUFFIX}", None)
-            if part is not None and asset.expected.md5 is not None:
-                # The MD5 decides in the end whether these bytes belong to the image.
-                partials[asset.asset_id] = Partial(part, part.stat().st_size, Validators())
-        return Adoption(tuple(landed), partials)
+        with self._adopting:
+            for asset in assets:
+                if self._closing:  # nobody waits for the answer any more
+                    break
+                if (landed := self._published(asset)) is not None:
+                    published.append(landed)
+                elif (landed := self._written(asset)) is not None:
+                    written.append(landed)
+                elif (part := self._begun(asset)) is not None:
+                    partials[asset.asset_id] = part
+            # They may have been named and not yet synced when the other run was killed.
+            self._store.confirm([landed.path for landed in published if landed.path is not None])
+        return Adoption((*published, *written), partials)
 
-    def _adopt_file(self, asset: Asset) -> Landed | None:
+    def _published(self, asset: Asset) -> Landed | None:
         """A file under the asset's final name: published, and then not settled."""
         for extension in sniff.usual_extensions(asset.url):
             key = paths.relative_path("images", asset.subset, asset.image_id, extension)
             path = self._store.find(key)
             receipt = self._proof(asset, path) if path is not None else None
             if receipt is not None:
-                # It may have been named and not yet synced when the other run was killed.
-                self._store.confirm([key])
                 return Landed(asset.asset_id, receipt, _VERIFIED, key)
         return None
 
-    def _adopt_temporary(self, asset: Asset) -> Landed | None:
+    def _begun(self, asset: Asset) -> Partial | None:
+        """The beginning of a body. The MD5 decides in the end whether it is this image's."""
+        part = self._leftovers.pop(f"{asset.asset_id}{SPOOL_SUFFIX}", None)
+        if part is None or asset.expected.md5 is None:
+            return None
+        return Partial(part, part.stat().st_size, Validators())
+
+    def _written(self, asset: Asset) -> Landed | None:
         """A file that was written, and then not published."""
         path = self._leftovers.pop(str(asset.asset_id), None)
         receipt = self._proof(asset, path) if path is not None else None

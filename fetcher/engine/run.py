@@ -102,6 +102,7 @@ class Engine:
         self._paused_until = -math.inf
         self._more_to_come = True
         self._stopping = False
+        self._drain_for = options.drain
         self._food = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -122,6 +123,12 @@ class Engine:
     def stop(self, detail: str) -> None:
         """End in good order: no new requests, those in flight have ``drain`` seconds."""
         self._end(Ending(EndReason.STOPPED, detail))
+
+    def stop_now(self) -> None:
+        """After ``stop``: do not wait for those in flight. What has arrived is settled still."""
+        self._drain_for = 0.0
+        for runner in tuple(self._runners):
+            runner.cancel()
 
     def groups(self) -> list[GroupStatus]:
         """The host groups that hold assets, for display."""
@@ -167,16 +174,15 @@ class Engine:
         if busy and ending.reason is not EndReason.COMPLETE:
             self._observer.notify(Draining(ending.detail or ending.reason, busy))
         if self._runners:
-            await asyncio.wait(self._runners, timeout=self._options.drain)
+            await asyncio.wait(self._runners, timeout=self._drain_for)
         left = list(self._runners)
         for runner in left:
             runner.cancel()
         await asyncio.gather(*left, return_exceptions=True)
 
     async def _return_leases(self) -> None:
+        # What there is of their bodies, the landing has removed when it was closed.
         left = self._frontier.withdraw()
-        for job in left:
-            self._drop_partial(job)
         await self._manifest.give_back([job.asset.asset_id for job in left])
 
     # Feeding.
@@ -192,17 +198,20 @@ class Engine:
             lease = await self._manifest.lease(request)
             self._leased += len(lease.assets)
             adoption = await self._landing.adopt(lease.assets)
-            adopted = {landed.asset_id: landed for landed in adoption.landed}
-            now = self._clock.now()
+            found = {landed.asset_id: landed for landed in adoption.landed}
             jobs: list[Job] = []
+            adopted: list[Job] = []
             for asset in lease.assets:
                 job = self._job(asset)
                 job.partial = adoption.partials.get(asset.asset_id)
-                if asset.asset_id in adopted:
-                    self._ledger.adopted(job, adopted[asset.asset_id], self._clock.wall())
+                if asset.asset_id in found:
+                    self._ledger.adopted(job, found[asset.asset_id], self._clock.wall())
+                    adopted.append(job)
                 else:
                     jobs.append(job)
-            self._frontier.fed(request, jobs, now)
+            self._frontier.fed(
+                request, jobs, self._clock.now(), adopted=adopted, exhausted=lease.exhausted
+            )
             self._pump()
             self._look_for_the_end()
 
@@ -331,6 +340,9 @@ class Engine:
         info = codes.CODES[fault.code]
         if fault.partial is not None:
             job.partial = fault.partial
+            if fault.partial.validators.if_range is None and job.asset.expected.md5 is None:
+                # Nothing would tell if the rest were another image's.
+                self._drop_partial(job)
         if info.fate is Fate.LOCAL:
             self._our_fault(job, fault, now)
             return

@@ -13,7 +13,6 @@ from typing import Final
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -86,7 +85,8 @@ class Progress:
 
     def _line(self, sentence: str) -> None:
         stamp = datetime.fromtimestamp(self._clock.wall(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        self._console.print(f"{stamp}  {escape(sentence)}", highlight=False, soft_wrap=True)
+        # As a Text it is not searched for markup and emoji, which a name may look like.
+        self._console.print(Text(f"{stamp}  {sentence}"), soft_wrap=True)
 
     def _summary(self) -> str:
         tally = self._tally

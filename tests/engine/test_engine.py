@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from fetcher.engine import EndReason
 from fetcher.events import CooledDown, Draining, Paused, Resumed
 from fetcher.model import (
+    Expectation,
     Fate,
     Fault,
     HostBudget,
@@ -20,6 +21,7 @@ from fetcher.model import (
     Partial,
     Receipt,
     Redirect,
+    Row,
     State,
     Validators,
     Verdict,
@@ -28,7 +30,7 @@ from fetcher.policy.codes import CODES, final_state
 from fetcher.policy.hosts import GroupRule
 from fetcher.ports import Adoption
 from tests.engine.rig import RETRY, Rig, one, picture, row
-from tests.fakes.transport import image
+from tests.fakes.transport import Result, image
 
 GOOD = picture(0)
 TRANSIENT = sorted(code for code, info in CODES.items() if info.fate is Fate.TRANSIENT)
@@ -184,6 +186,15 @@ def test_parts_that_do_not_fit_are_dropped_and_all_is_fetched_again() -> None:
     assert rig.transport.asked[2].request.partial is None
 
 
+def test_a_part_that_nothing_can_vouch_for_is_not_kept() -> None:
+    bare = Partial(Path("spool/1"), 4, Validators())
+    rig = one(Fault("truncated", partial=bare), GOOD)
+    rig.rows = [Row(1, "0", "", "http://a.test/0", Expectation(size=len(GOOD)))]
+    rig.run()
+    assert rig.landing.discarded == [bare]
+    assert rig.transport.asked[1].request.partial is None
+
+
 def test_a_part_is_removed_when_the_image_is_given_up() -> None:
     rig = one(Fault("truncated", partial=PARTIAL))
     rig.run()
@@ -271,7 +282,7 @@ LAST = st.sampled_from([Fault("http-5xx"), Fault("http-404"), image(GOOD, "http:
 
 @given(st.lists(st.tuples(st.lists(ANSWERS, max_size=5), LAST), min_size=1, max_size=8))
 def test_every_image_reaches_an_end_in_bounded_attempts(
-    scripts: list[tuple[list[object], object]],
+    scripts: list[tuple[list[Result], Result]],
 ) -> None:
     urls = [f"http://a.test/{n}" for n in range(len(scripts))]
     answers: dict[str, list[Result]] = {

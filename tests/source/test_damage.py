@@ -40,7 +40,7 @@ chosen_cuts = settings(
 
 
 def many(count: int, seed: int) -> list[dict[str, str]]:
-    chance = random.Random(seed)  # noqa: S311 - ids that do not compress, not secrets
+    chance = random.Random(seed)
     return [cells(f"{chance.getrandbits(64):016x}", f"Pier {seed}") for _ in range(count)]
 
 

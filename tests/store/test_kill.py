@@ -45,7 +45,7 @@ while True:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_every_final_name_is_whole_after_a_kill(tmp_path: Path, seed: int) -> None:
-    chance = random.Random(seed)  # noqa: S311  where to kill, not a secret
+    chance = random.Random(seed)
     writer = subprocess.Popen(  # noqa: S603  this interpreter, and the program above
         [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE
     )
