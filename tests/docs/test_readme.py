@@ -17,6 +17,7 @@ from fetcher.errors import Exit
 from fetcher.manifest.database import Database
 from fetcher.model import State
 from fetcher.policy.codes import CODES
+from fetcher.source import REASONS
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 ROWS = [
@@ -79,6 +80,10 @@ def test_every_code_is_in_the_table_with_kind_and_state() -> None:
         (row,) = [row for row in ROWS if row[0] == f"`{info.code}`"]
         assert row[1] == info.fate
         assert info.meaning in row[3]
+
+
+def test_every_reason_of_a_rejected_row_is_in_the_table() -> None:
+    assert REASONS.keys() | {"conflicting-id"} <= WORDS
 
 
 def test_every_exit_code_is_in_the_table() -> None:

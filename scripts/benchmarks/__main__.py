@@ -1,0 +1,166 @@
+"""``scripts/bench``: options in, tables out.
+
+Exit code 0: everybody who took part delivered every byte. 1: somebody did not. 2: cannot run here.
+130: interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+import click
+
+from scripts.benchmarks import corpus, table, tools
+from scripts.benchmarks.contenders import ALL, FETCHER
+from scripts.benchmarks.corpus import Spec
+from scripts.benchmarks.experiments import MemoryResult, Settings, SpeedResult, memory, speed
+from scripts.benchmarks.race import Standing
+from scripts.benchmarks.web import WebError
+from scripts.benchmarks.workplace import NoRoomError
+
+_ROUNDS: Final = {"speed": (5, 1), "memory": (3, 0), "peers": (0, 0)}
+"""Measured rounds and warm-up ones, if the user does not say."""
+
+_DIRECTORY: Final = click.Path(
+    exists=True, file_okay=False, writable=True, resolve_path=True, path_type=Path
+)
+
+
+class _CorpusType(click.ParamType[Spec]):
+    name = "corpus"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Spec:
+        try:
+            return value if isinstance(value, Spec) else corpus.parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.argument("what", type=click.Choice(tuple(_ROUNDS)), default="speed")
+@click.option(
+    "--corpus",
+    "specs",
+    type=_CorpusType(),
+    multiple=True,
+    default=corpus.NAMES,
+    help=f"{', '.join(corpus.NAMES)}, or COUNTxBYTES; may be repeated. All of the named if not.",
+)
+@click.option(
+    "--only",
+    type=click.Choice([contender.name for contender in ALL]),
+    multiple=True,
+    help="Run this contender, and fetcher; may be repeated.",
+)
+@click.option("--rounds", type=click.IntRange(1), help="Measured runs of each: 5; for memory, 3.")
+@click.option("--warm-up", type=click.IntRange(0), help="Runs before these: 1; for memory, none.")
+@click.option(
+    "--rows",
+    type=(click.IntRange(1), click.IntRange(1)),
+    default=(20_000, 200_000),
+    show_default=True,
+    help="For memory: a short list and a long one.",
+)
+@click.option(
+    "--work", type=_DIRECTORY, help="Make the temporary directory here, not in memory (/dev/shm)."
+)
+@click.option("--disk", type=_DIRECTORY, help="Download to a temporary directory here instead.")
+@click.option(
+    "--set", "options", multiple=True, metavar="KEY=VALUE", help="Passed on to fetcher's --set."
+)
+@click.option(
+    "--time-limit",
+    type=click.FloatRange(min=0, min_open=True),
+    default=600,
+    show_default=True,
+    help="Seconds after which one command is killed, and its contender is out.",
+)
+@click.option(
+    "--json", "json_file", type=click.File("w", lazy=False), help="Every round's numbers."
+)
+def main(
+    *,
+    what: str,
+    specs: tuple[Spec, ...],
+    only: tuple[str, ...],
+    rounds: int | None,
+    warm_up: int | None,
+    rows: tuple[int, int],
+    work: Path | None,
+    disk: Path | None,
+    options: tuple[str, ...],
+    time_limit: float,
+    json_file: TextIO | None,
+) -> None:
+    """Measure fetcher beside its peers: speed (the default) or peak memory, on this machine's
+    loopback only. `peers` says which programs are here.
+
+    Corpora: 20k is 20,000 images of 20 kB, 2m is 1,000 of 2 MB, mix is 1,000 with the sizes of Open
+    Images. BENCH_NAME, such as BENCH_IMG2DATASET, names a program that is not on PATH.
+    """
+    found = {tool.name: path for tool in tools.ALL if (path := tool.find(os.environ))}
+    versions = {
+        tool.name: tool.version(found[tool.name]) if tool.name in found else None
+        for tool in tools.ALL
+    }
+    load = os.getloadavg()[0]
+    print(table.preamble(versions, load), flush=True)
+    settings = Settings(
+        programs=found,
+        rounds=_ROUNDS[what][0] if rounds is None else rounds,
+        warm_up=_ROUNDS[what][1] if warm_up is None else warm_up,
+        limit=time_limit,
+        work=work,
+        disk=disk,
+        options=options,
+        say=_say,
+    )
+    speeds: list[SpeedResult] = []
+    memories: list[MemoryResult] = []
+    with _failing_clearly(found):
+        if what == "speed":
+            chosen = [one for one in ALL if not only or one is FETCHER or one.name in only]
+            for spec in specs:
+                speeds.append(speed(spec, chosen, settings))
+                print(f"\n{table.speed(speeds[-1])}", flush=True)
+        elif what == "memory":
+            memories.append(memory(rows, settings))
+            print(f"\n{table.memory(memories[-1])}", flush=True)
+    if json_file is not None:
+        json.dump(table.as_json(versions, load, speeds, memories), json_file, indent=2)
+    standings: list[Standing] = []
+    for result in (*(one.standings for one in speeds), *(one.standings for one in memories)):
+        standings.extend(result)
+    sys.exit(1 if any(standing.failure for standing in standings) else 0)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _failing_clearly(found: dict[str, Path]) -> Iterator[None]:
+    """What can be wrong with a machine, as a message; and SIGTERM cleans up as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if tools.NGINX.name not in found:
+        _say("nginx serves the images, and is not here. Install it, or name it with BENCH_NGINX.")
+        sys.exit(2)
+    try:
+        yield
+    except (NoRoomError, WebError) as error:
+        _say(str(error))
+        sys.exit(2)
+    except KeyboardInterrupt:
+        _say("interrupted; everything that was started or written is gone")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main(prog_name="scripts/bench")

@@ -1,0 +1,46 @@
+"""Whether every byte arrived. Never part of what is timed.
+
+All images have different digests, so the files' digests, taken together, say all: wherever a
+program puts an image and whatever it calls it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+from scripts.benchmarks.corpus import Image
+
+
+def missing(directory: Path, images: tuple[Image, ...]) -> str | None:
+    """What is wrong with the ``*.jpg`` anywhere below ``directory``; ``None`` if nothing is."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = Counter(pool.map(_md5, directory.rglob("*.jpg"), chunksize=64))
+    wanted = Counter(image.md5 for image in images)
+    lost, foreign = (wanted - found).total(), (found - wanted).total()
+    if not lost and not foreign:
+        return None
+    return f"{lost:,} of {len(images):,} images missing, {foreign:,} files that are none of them"
+
+
+def unverified(manifest: Path, images: tuple[Image, ...]) -> str | None:
+    """What is wrong with fetcher's manifest; ``None`` if it says ``verified`` of all images."""
+    with closing(sqlite3.connect(f"{manifest.as_uri()}?mode=ro", uri=True)) as database:
+        states = dict(database.execute("SELECT state, count(*) FROM images GROUP BY state"))
+    if states == {"verified": len(images)}:
+        return None
+    return f"the manifest says {states}"
+
+
+def _md5(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, _new_md5).digest()
+
+
+def _new_md5() -> hashlib._Hash:
+    return hashlib.md5(usedforsecurity=False)

@@ -1,0 +1,161 @@
+"""What is measured: ``speed`` (everybody, per corpus) and ``memory`` (fetcher, by list length)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from scripts.benchmarks import corpus as corpora
+from scripts.benchmarks import inputs
+from scripts.benchmarks.contenders import FETCHER, Contender, Task
+from scripts.benchmarks.corpus import Corpus, Image, Spec
+from scripts.benchmarks.delivery import missing
+from scripts.benchmarks.inputs import Listing
+from scripts.benchmarks.measure import Failure, Surroundings, Usage, environment, measure
+from scripts.benchmarks.race import Standing, race
+from scripts.benchmarks.web import Web, serve
+from scripts.benchmarks.workplace import Workplace, footprint, workplace
+
+SMALL_IMAGE: Final = 2_000
+"""Bytes of the images that ``memory`` uses: it is the number of rows that matters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What all experiments share."""
+
+    programs: Mapping[str, Path]
+    """By the tool's name; those that were found."""
+    rounds: int
+    warm_up: int
+    limit: float
+    """Seconds for one command."""
+    work: Path | None
+    """Where to work, if not in memory."""
+    disk: Path | None
+    """Where to download to, if elsewhere."""
+    options: tuple[str, ...]
+    """``KEY=VALUE`` for fetcher's ``--set``."""
+    say: Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A contender and the list that it is given."""
+
+    contender: Contender
+    program: Path
+    list: Path
+    md5sums: Path
+    images: tuple[Image, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SpeedResult:
+    corpus: str
+    images: int
+    size: int
+    """Bytes of all images."""
+    in_memory: bool
+    """Whether the images were written to memory rather than to a disk."""
+    standings: tuple[Standing, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryResult:
+    rows: tuple[int, int]
+    standings: tuple[Standing, Standing]
+
+
+def speed(spec: Spec, contenders: Iterable[Contender], settings: Settings) -> SpeedResult:
+    """Everybody whose program was found, on the same corpus."""
+    with _set_up(spec, settings) as (place, corpus, web):
+        items = inputs.listing(corpus, web)
+        entries = {
+            contender.name: _entry(contender, items, place.inside, f"{number}", settings)
+            for number, contender in enumerate(contenders)
+            if contender.tool.name in settings.programs
+        }
+        standings = _race(entries, place, settings)
+    return SpeedResult(corpus.name, len(corpus.images), corpus.size, place.in_memory, standings)
+
+
+def memory(rows: tuple[int, int], settings: Settings) -> MemoryResult:
+    """Peak memory of fetcher with a short list and with a long one, from the same server."""
+    spec = corpora.uniform("memory", max(rows), SMALL_IMAGE)
+    with _set_up(spec, settings) as (place, corpus, web):
+        entries = {
+            f"{count:,} rows": _entry(
+                FETCHER,
+                inputs.listing(corpus.head(count), web),
+                place.inside,
+                f"{count}-rows",
+                settings,
+            )
+            for count in rows
+        }
+        short, long = _race(entries, place, settings)
+    return MemoryResult(rows, (short, long))
+
+
+@contextmanager
+def _set_up(spec: Spec, settings: Settings) -> Iterator[tuple[Workplace, Corpus, Web]]:
+    need = footprint(spec.size, len(spec.sizes))
+    with workplace(need, settings.work, settings.disk) as place:
+        settings.say(f"making {len(spec.sizes):,} images, {spec.size / 1e6:,.0f} MB")
+        corpus = corpora.write(spec, place.inside / "images")
+        nginx = settings.programs["nginx"]
+        with serve(nginx, corpus.directory, place.inside / "nginx") as web:
+            yield place, corpus, web
+
+
+def _entry(
+    contender: Contender, items: Listing, directory: Path, name: str, settings: Settings
+) -> Entry:
+    entry = Entry(
+        contender,
+        settings.programs[contender.tool.name],
+        directory / f"list-{name}.csv",
+        directory / f"md5sums-{name}.txt",
+        tuple(item.image for item in items),
+    )
+    _write(entry.list, contender.prepare(items))
+    _write(entry.md5sums, inputs.md5sums(items))
+    return entry
+
+
+def _write(path: Path, lines: Iterable[str]) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(f"{line}\n" for line in lines)
+
+
+def _race(
+    entries: Mapping[str, Entry], place: Workplace, settings: Settings
+) -> tuple[Standing, ...]:
+    surroundings = Surroundings(
+        environment(place.inside), place.inside / "command.log", settings.limit
+    )
+    return race(
+        tuple(entries),
+        lambda name: _attempt(entries[name], place, surroundings, settings.options),
+        rounds=settings.rounds,
+        warm_up=settings.warm_up,
+        say=settings.say,
+    )
+
+
+def _attempt(
+    entry: Entry, place: Workplace, surroundings: Surroundings, options: tuple[str, ...]
+) -> Usage | Failure:
+    """Run once, timed; then look at what arrived, untimed."""
+    contender = entry.contender
+    with place.output() as out:
+        task = Task(entry.program, entry.list, entry.md5sums, out, len(entry.images), options)
+        result = measure(contender.command(task), out, surroundings)
+        if isinstance(result, Failure):
+            return result
+        wrong = missing(out, entry.images) or contender.check(task, entry.images)
+        return Failure(wrong) if wrong else result
