@@ -135,8 +135,14 @@ class Manifest(Protocol):
 class Landing(Protocol):
     """From arrival to kept file: hash, judge, store. Answers come in batches, on the event loop."""
 
-    def start(self, deliver: Callable[[Sequence[Landed | Refused]], None]) -> None:
-        """Begin; ``deliver`` is called on the running loop with what became of each arrival."""
+    def start(
+        self,
+        deliver: Callable[[Sequence[Landed | Refused]], None],
+        broken: Callable[[BaseException], None],
+    ) -> None:
+        """Begin; ``deliver`` is called on the running loop with what became of each arrival, and
+        ``broken`` if a bug has ended the landing, after which nothing more is delivered.
+        """
 
     def submit(self, asset: Asset, arrival: Arrival) -> None:
         """Take over an arrival, its spool file included."""

@@ -96,6 +96,8 @@ def mirror(
 def _explain(result: Result, console: Console) -> None:
     """The last line: how it ended, and what to do now."""
     ending = result.ending
+    if not result.tally.total:
+        console.print("No row of the lists was selected: look at --subset, --ids and the lists.")
     rejected = result.tally.rows.rejected
     if rejected:
         console.print(

@@ -77,13 +77,14 @@ class ThreadedLanding:
         self._leftovers = {path.name: path for path in store.leftovers()}
         self._may_adopt = bool(self._leftovers) or not store.is_fresh()
         self._deliver: Callable[[Sequence[Landed | Refused]], object] | None = None
-        self._broken: BaseException | None = None
+        self._tell_broken: Callable[[BaseException], object] | None = None
         self._adopting = threading.Lock()
         self._closing = False
 
-    def start(self, deliver: Deliver) -> None:
+    def start(self, deliver: Deliver, broken: Callable[[BaseException], None]) -> None:
         loop = asyncio.get_running_loop()
         self._deliver = lambda results: loop.call_soon_threadsafe(deliver, results)
+        self._tell_broken = lambda error: loop.call_soon_threadsafe(broken, error)
         for thread in self._threads:
             thread.start()
 
@@ -101,8 +102,6 @@ class ThreadedLanding:
             if thread.ident is not None:
                 await asyncio.to_thread(thread.join)
         await asyncio.to_thread(self._sweep)
-        if self._broken is not None:
-            raise self._broken
 
     async def adopt(self, assets: Sequence[Asset]) -> Adoption:
         if not self._may_adopt:
@@ -117,8 +116,9 @@ class ThreadedLanding:
             while batch := self._take(linger=len(batch) > 1):
                 self._land([item for item in batch if isinstance(item, _Arrived)])
                 self._abandon(item for item in batch if isinstance(item, Path))
-        except BaseException as error:  # noqa: BLE001  a bug: shown when the landing is closed
-            self._broken = error
+        except BaseException as error:  # noqa: BLE001  a bug, which ends the run
+            assert self._tell_broken is not None  # noqa: S101  start() comes first
+            self._tell_broken(error)
 
     def _take(self, *, linger: bool) -> list[_Arrived | Path]:
         """What is queued, at least one item; empty at the end."""

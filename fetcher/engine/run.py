@@ -138,7 +138,7 @@ class Engine:
 
     async def run(self) -> Ending:
         """Run to the end. Raises ``ManifestError`` or ``StoreError`` if nothing can be settled."""
-        self._landing.start(self._landed)
+        self._landing.start(self._landed, self._landing_broke)
         try:
             return await self._run()
         except* FetcherError as errors:
@@ -401,6 +401,10 @@ class Engine:
                 self._failed(job, result.fault, self._clock.now())
             else:
                 self._ledger.landed(job, arrival, result, self._clock)
+
+    def _landing_broke(self, error: BaseException) -> None:
+        if not self._ended.done():
+            self._ended.set_exception(error)
 
     def _drop_partial(self, job: Job) -> None:
         if job.partial is not None:

@@ -13,6 +13,8 @@ from urllib.parse import urljoin
 from fetcher.policy import urls
 
 MAX_HOPS: Final = 5
+_ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")  # RFC 3986 section 3.1
+_ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")  # RFC 3986 section 3.1
 _RAW: Final = re.compile("[ \udc80-\udcff]")
 
 
@@ -53,6 +55,12 @@ def resolve(url: str, location: str) -> str:
     without them. What cannot be joined is returned as it is, for ``judge`` to refuse.
     """
     location = _RAW.sub(_percent_encoded, location.strip())
+    if _ABSOLUTE.match(location):
+        # urljoin would take "https:///path", which has no host, for a path on this one.
+        return location
+    if _ABSOLUTE.match(location):
+        # urljoin would take "https:///path", which has no host, for a path on this one.
+        return location
     try:
         return urljoin(urls.drop_credentials(url), location)
     except ValueError:

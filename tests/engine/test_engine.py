@@ -213,6 +213,17 @@ def test_what_an_earlier_run_stored_is_settled_without_a_request() -> None:
     assert (rig.state(0), rig.settled(0).attempt) == (State.VERIFIED, 0)
 
 
+# A bug in a finishing thread.
+
+
+def test_a_landing_that_breaks_ends_the_run_with_its_error() -> None:
+    rig = one(GOOD, latency=1e6)
+    rig.at = {1.0: lambda _: rig.landing.broken(ZeroDivisionError("bug"))}
+    with pytest.raises(ExceptionGroup) as raised:
+        rig.run()
+    assert raised.group_contains(ZeroDivisionError, match="bug")
+
+
 # Limits.
 
 

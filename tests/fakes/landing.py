@@ -24,8 +24,13 @@ class InlineLanding:
         self._idle = asyncio.Event()
         self._idle.set()
 
-    def start(self, deliver: Callable[[Sequence[Landed | Refused]], None]) -> None:
+    def start(
+        self,
+        deliver: Callable[[Sequence[Landed | Refused]], None],
+        broken: Callable[[BaseException], None],
+    ) -> None:
         self._deliver = deliver
+        self.broken = broken
 
     def submit(self, asset: Asset, arrival: Arrival) -> None:
         self._under_way += 1

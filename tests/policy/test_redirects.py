@@ -75,6 +75,8 @@ def test_a_downgrade_can_be_allowed() -> None:
         ("/café.jpg", "https://c1.photos.example/café.jpg"),
         ("https://bücher.example/b.jpg", "https://bücher.example/b.jpg"),
         ("http://[::1", "http://[::1"),
+        ("https:///b.jpg", "https:///b.jpg"),
+        ("https:b.jpg", "https:b.jpg"),
     ],
 )
 def test_resolve(location: str, target: str) -> None:

@@ -1,0 +1,318 @@
+"""Commands that cannot work change nothing; those that can do what their options say."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import sqlite3
+import tarfile
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from fetcher import __version__
+from fetcher.demo.steps import Answer, Picture, html, throttled
+from scripts.proofs import laws, mirrors
+from scripts.proofs.mirrors import Row
+from tests.e2e.conftest import Bench, Done, fetcher
+
+ROWS: Final = mirrors.gallery(10, size=600)
+STAMPED: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ  \S")
+
+
+def refused(done: Done, *words: str) -> None:
+    assert done.code == 2, done
+    assert done.out == ""
+    assert "Traceback" not in done.err
+    for word in words:
+        assert word in done.err, done.err
+
+
+# Lists that are none.
+
+
+def no_list(bench: Bench, path: Path, *words: str) -> None:
+    refused(fetcher(*bench.command(path)), *words)
+    assert not bench.directory.exists()
+    bench.mirror(bench.rows(ROWS))
+    before = bench.images()
+    refused(fetcher(*bench.command(path)), *words)
+    assert bench.images() == before
+
+
+def test_a_missing_list(bench: Bench) -> None:
+    no_list(bench, bench.place / "nowhere.csv", "nowhere.csv", "No such file")
+
+
+def test_a_directory_as_a_list(bench: Bench) -> None:
+    no_list(bench, bench.place, str(bench.place), "no regular file")
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        (b"", "is empty"),
+        (b"ImageID,Title\na,b\n", "no column of its header holds URLs"),
+        (b"ImageID,OriginalURL\na,http://\xff\n", "UTF-8"),
+        (b"\xff\xfeI\0m\0a\0", "UTF-16"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(100), ""),
+        (b"PK\x03\x04" + bytes(100), ""),
+        (bytes(5_000), ""),
+    ],
+    ids=["empty", "without URLs", "Latin-1", "UTF-16", "PNG", "zip", "zeros"],
+)
+def test_a_file_that_is_no_list(content: bytes, word: str, bench: Bench) -> None:
+    path = bench.place / "list.csv"
+    path.write_bytes(content)
+    no_list(bench, path, "list.csv", word)
+
+
+def test_one_bad_list_among_good_ones(bench: Bench) -> None:
+    listed = bench.rows(ROWS)
+    refused(fetcher(*bench.command(listed, bench.place / "nowhere.csv")), "nowhere.csv")
+    assert not bench.directory.exists()
+    assert bench.web.count() == 0
+
+
+@pytest.mark.parametrize("packing", ["gz", "tar.gz"])
+def test_a_truncated_archive_names_the_last_good_row(packing: str, bench: Bench) -> None:
+    rows = mirrors.gallery(2_000, size=600)
+    listed = bench.rows(rows)
+    whole = bench.place / f"whole.{packing}"
+    if packing == "gz":
+        whole.write_bytes(gzip.compress(listed.read_bytes()))
+    else:
+        with tarfile.open(whole, "w:gz") as archive:
+            archive.add(listed, "2017_11/train/images.csv")
+    cut = bench.place / f"cut.{packing}"
+    cut.write_bytes(whole.read_bytes()[:-2_000])
+    done = fetcher(*bench.command(cut))
+    refused(done, f"cut.{packing}")
+    found = re.search(r"The last good row is line (\d+)[^,]*, id ([0-9a-f]{16})", done.err)
+    assert found is not None, done.err
+    assert rows[int(found[1]) - 2].image_id == found[2]
+    assert int(found[1]) > 500
+    assert not bench.directory.exists()
+
+
+def test_damage_beyond_what_is_checked_stops_after_what_is_good(bench: Bench) -> None:
+    listed = bench.rows([*ROWS, *(Row(f"{n}", "no url") for n in range(12_000))])
+    whole = gzip.compress(listed.read_bytes(), compresslevel=0)
+    cut = bench.place / "cut.csv.gz"
+    cut.write_bytes(whole[:-20_000])
+    config = bench.config({"source": {"check_bytes": 0}})
+    for _ in range(2):
+        done = bench.mirror(cut, config=config)
+        assert done.code == 2
+        found = re.search(r"The last good row is line (\d+), id (\d+)", done.err)
+        assert found is not None, done.err
+        assert bench.status()["total"] == bench.status()["rows"]["read"] == int(found[1]) - 1
+    assert bench.mirror(listed).code == 1
+    assert (
+        bench.status()["states"] | {"verified": 10, "invalid": 12_000} == bench.status()["states"]
+    )
+    assert bench.web.count() == len(ROWS)
+
+
+# Commands and configurations that make no sense.
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--set", "fetch.concurency=3"], ["fetch.concurency", "fetch.concurrency"]),
+        (["--set", "fetch.concurrency=many"], ["fetch.concurrency", "many"]),
+        (["--set", "fetch.concurrency=0"], ["fetch.concurrency"]),
+        (["--set", "fetch.concurrency"], ["--set"]),
+        (["--set", "fetch.timeout.stall=-1s"], ["fetch.timeout.stall"]),
+        (["--set", "network.connect_to={a: b}"], ["network.connect_to"]),
+        (["--set", "network.ca_file=/nowhere.pem"], ["network.ca_file", "/nowhere.pem"]),
+        (["--set", "store.mismatched=burn"], ["store.mismatched", "quarantine"]),
+        (["--set", "hosts.default.rate=[1"], ["hosts.default.rate"]),
+        (["--config", "/nowhere.yaml"], ["/nowhere.yaml"]),
+        (["--limit", "0"], ["--limit"]),
+        (["--limit", "some"], ["--limit"]),
+        (["--max-runtime", "soon"], ["--max-runtime"]),
+        (["--tolerate", "120%"], ["--tolerate"]),
+        (["--rate", "fast"], ["--rate"]),
+        (["--ids", "/nowhere.txt"], ["/nowhere.txt"]),
+        (["--no-such-option"], ["--no-such-option"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_a_bad_option(options: list[str], words: list[str], bench: Bench) -> None:
+    listed = bench.rows(ROWS)
+    done = fetcher("mirror", listed, "--to", bench.directory, *options)
+    refused(done, *words)
+    assert not bench.directory.exists()
+
+
+@pytest.mark.parametrize(
+    "content", ["fetch: [", "- a\n- b\n", "fetch: 3\n", "nonsense: true\n", "a: 1\na: 2\n"]
+)
+def test_a_bad_configuration_file(content: str, bench: Bench) -> None:
+    config = bench.place / "bad.yaml"
+    config.write_text(content)
+    refused(fetcher(*bench.command(bench.rows(ROWS), config=config)), "bad.yaml")
+    assert not bench.directory.exists()
+
+
+def test_no_list_and_no_directory(bench: Bench) -> None:
+    refused(fetcher("mirror", "--to", bench.directory), "LIST")
+    refused(fetcher("mirror", bench.rows(ROWS)), "--to")
+    refused(fetcher("no-such-command"), "no-such-command")
+
+
+def test_a_directory_that_cannot_be_one(bench: Bench) -> None:
+    listed = bench.rows(ROWS)
+    refused(fetcher("mirror", listed, "--to", listed), "is not a directory")
+    nested = bench.place / "not" / "there"
+    refused(fetcher("mirror", listed, "--to", nested), str(nested))
+    assert not nested.parent.exists()
+
+
+def test_a_directory_with_another_database(bench: Bench) -> None:
+    bench.directory.mkdir()
+    path = bench.directory / "manifest.sqlite"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE mine (a)")
+    before = path.read_bytes()
+    refused(fetcher(*bench.command(bench.rows(ROWS))), "manifest.sqlite")
+    assert path.read_bytes() == before
+    assert laws.files(bench.directory) == {"manifest.sqlite"}
+
+
+def test_status_of_nothing(bench: Bench) -> None:
+    refused(fetcher("status", bench.directory), "There is no manifest")
+
+
+# What is printed.
+
+
+def test_json_and_nothing_else(bench: Bench) -> None:
+    done = bench.mirror(bench.rows(ROWS), options="--json")
+    assert done.code == 0
+    assert done.json == bench.status()
+
+
+def test_quiet(bench: Bench) -> None:
+    bench.web.serve("/html", html())
+    listed = bench.rows([*ROWS, Row("html", f"http://{mirrors.HOST}/html")])
+    assert bench.mirror(listed, options="--quiet") == Done(1, "", "")
+    refused(fetcher(*bench.command(bench.place / "nowhere"), "--quiet"), "nowhere")
+
+
+def test_quiet_json(bench: Bench) -> None:
+    done = bench.mirror(bench.rows(ROWS), options="--json --quiet")
+    assert done.json["total"] == len(ROWS)
+    assert done.err == ""
+
+
+def test_without_a_terminal_progress_is_lines_with_the_time(bench: Bench) -> None:
+    path = ROWS[0].url.removeprefix(f"http://{mirrors.HOST}")
+    bench.web.serve(path, throttled(1), Answer(Picture(600, "0")))
+    done = bench.mirror(bench.rows(ROWS))
+    assert done.code == 0
+    lines = done.err.splitlines()
+    assert all(STAMPED.match(line) for line in lines), lines
+    assert any("staticflickr.com is left alone for 1s (rate-limited)" in line for line in lines)
+    assert "\x1b" not in done.out + done.err
+
+
+def test_control_characters_do_not_reach_the_terminal(bench: Bench) -> None:
+    listed = bench.rows(ROWS, "a\x1b[31m.csv")
+    listed.write_bytes(b"no list")
+    done = fetcher(*bench.command(listed))
+    refused(done, r"a\x1b[31m.csv")
+    assert "\x1b" not in done.err
+
+
+def test_status_for_people(bench: Bench) -> None:
+    bench.web.serve("/html", html())
+    bench.mirror(bench.rows([*ROWS, Row("html", f"http://{mirrors.HOST}/html")]))
+    done = fetcher("status", bench.directory)
+    assert done.code == 0
+    for words in ("10  verified", "1  mismatched", "1  not-an-image", "rows read 11 = accepted 11"):
+        assert words in done.out
+
+
+def test_version() -> None:
+    assert fetcher("--version") == Done(0, f"fetcher, version {__version__}\n", "")
+
+
+# Which setting wins.
+
+
+def test_flags_beat_set_beats_file_beats_defaults(bench: Bench) -> None:
+    listed = bench.rows(ROWS)
+    config = bench.config({"run": {"limit": 1}, "fetch": {"contact": "file@example.org"}})
+    assert bench.mirror(listed, config=config).code == 3
+    assert bench.web.count() == 1
+    options = "--set run.limit=2 --set fetch.contact=set@example.org"
+    assert bench.mirror(listed, config=config, options=options).code == 3
+    assert bench.web.count() == 3
+    options += " --limit 3 --contact flag@example.org"
+    assert bench.mirror(listed, config=config, options=options).code == 3
+    assert bench.web.count() == 6
+    agents = [request.headers["user-agent"] for request in bench.web.requests]
+    assert [agent.split("+")[1].split("@")[0] for agent in agents] == [
+        *["file"],
+        *["set"] * 2,
+        *["flag"] * 3,
+    ]
+    assert all(agent.startswith(f"fetcher/{__version__} (") for agent in agents)
+
+
+def test_config_show_says_where_a_value_comes_from(bench: Bench) -> None:
+    config = bench.place / "mine.yaml"
+    config.write_text("fetch:\n  concurrency: 3\n")
+    options = ("--config", config, "--set", "hosts.default.rate=7")
+    done = fetcher("config", "show", *options)
+    assert done.code == 0
+    assert re.search(r"concurrency: 3 .*mine\.yaml", done.out), done.out
+    assert re.search(r"rate: 7 .*--set", done.out), done.out
+    shown = json.loads(fetcher("config", "show", "--json", *options).out)
+    assert shown["config"]["fetch"]["concurrency"] == 3
+    saved = bench.place / "saved.yaml"
+    saved.write_text(done.out)
+    again = json.loads(fetcher("config", "show", "--json", "--config", saved).out)
+    assert again["config"] == shown["config"]
+
+
+def test_what_goes_over_the_wire_is_honest(bench: Bench) -> None:
+    bench.mirror(bench.rows(ROWS[:1]))
+    (request,) = bench.web.requests
+    assert request.method == "GET"
+    assert request.headers["accept-encoding"] == "identity"
+    assert request.headers["user-agent"] == f"fetcher/{__version__}"
+    assert "cookie" not in request.headers
+
+
+def test_a_manifest_elsewhere(bench: Bench) -> None:
+    elsewhere = bench.place / "elsewhere.sqlite"
+    listed = bench.rows(ROWS)
+    assert fetcher(*bench.command(listed), "--manifest", elsewhere).code == 0
+    assert {entry.name for entry in bench.directory.iterdir()} == {"images"}
+    done = fetcher("status", bench.directory, "--manifest", elsewhere, "--json")
+    assert done.json["states"]["verified"] == len(ROWS)
+    assert fetcher(*bench.command(listed), "--manifest", elsewhere).code == 0
+    assert bench.web.count() == len(ROWS)
+
+
+@pytest.mark.parametrize(
+    ("mismatched", "folder"), [("quarantine", "mismatched"), ("keep", "images"), ("discard", None)]
+)
+def test_what_becomes_of_other_bytes(mismatched: str, folder: str | None, bench: Bench) -> None:
+    bench.web.serve("/html", html())
+    listed = bench.rows([Row.of("html", f"http://{mirrors.HOST}/html", b"an image")])
+    config = bench.config({"store": {"mismatched": mismatched}})
+    assert fetcher(*bench.command(listed, config=config)).code == 1
+    (image,) = bench.images().values()
+    assert (image.state, image.code) == ("mismatched", "not-an-image")
+    assert image.actual_size == len(html().body.data())
+    expected = f"{folder}/train/htm/html.html" if folder else None
+    assert image.path == expected
+    assert laws.files(bench.directory) == {"manifest.sqlite"} | ({expected} if expected else set())
