@@ -14,7 +14,6 @@ from fetcher.policy import urls
 
 MAX_HOPS: Final = 5
 _ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")  # RFC 3986 section 3.1
-_ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")  # RFC 3986 section 3.1
 _RAW: Final = re.compile("[ \udc80-\udcff]")
 
 

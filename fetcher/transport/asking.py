@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import re
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
@@ -21,6 +22,9 @@ from fetcher.transport.connector import canonical, is_address
 _NUMERIC: Final = re.compile(r"(.*\.)?([0-9]+|0x[0-9a-f]*)")
 # All that may stand in a path or a query, and the sign of what is escaped already.
 _AS_IT_IS: Final = "!#$%&'()*+,/:;=?@[]~-._"
+# Nothing to escape and nothing that could be taken for something else: nearly all URLs of a list.
+# (A port of five digits may be none; whether it is, is not looked at where this matches.)
+_PLAIN: Final = re.compile(r"https?://[a-z0-9.-]+(?::[0-9]{1,4})?/[A-Za-z0-9/_.~-]*")
 _CONTROL: Final = re.compile(r"[\x00-\x20\x7f]")
 _SCHEMES: Final = frozenset({"http", "https"})
 
@@ -53,17 +57,28 @@ def _authorization(url: str) -> dict[str, str]:
     return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
 
 
+@lru_cache(maxsize=4_096)
+def _host_fault(host: str) -> str | None:
+    """Why ``host`` cannot be asked; lists name the same few hosts again and again."""
+    host = canonical(host)
+    if not host:
+        return "the URL has no host"
+    if _NUMERIC.fullmatch(host) and not is_address(host):
+        return f"{host} is no canonical address"
+    return None
+
+
 def _url(text: str) -> URL:
     if _CONTROL.search(text):
         raise RefusedError("bad-url", "the URL has control characters")
-    url = URL(text)
+    if not text.isascii():
+        text.encode()  # what cannot be is dropped by the library, which leaves another URL
+    url = URL(text, encoded=_PLAIN.fullmatch(text) is not None)
     if url.scheme not in _SCHEMES:
         raise RefusedError("bad-scheme", f"{url.scheme or 'no'} scheme")
-    host = canonical(url.raw_host or "")
-    if not host:
-        raise RefusedError("bad-url", "the URL has no host")
-    if _NUMERIC.fullmatch(host) and not is_address(host):
-        raise RefusedError("bad-url", f"{host} is no canonical address")
+    fault = _host_fault(url.raw_host or "")
+    if fault is not None:
+        raise RefusedError("bad-url", fault)
     if "%" not in text:
         return url
     # The library would take escapes off where RFC 3986 says that they make no difference. They do

@@ -1,8 +1,7 @@
 """One GET: a request goes out; an arrival, a redirect or a fault comes back.
 
-Nothing is followed, repeated, scheduled or judged here. In particular the client library's own
-repeat of a request on a stale connection is switched off: every request on the wire is one that
-the frontier has charged to its host group.
+Nothing is followed, repeated, scheduled or judged here: every request on the wire is one that the
+frontier has charged to its host group.
 
 What an earlier attempt kept of a body (``FetchRequest.partial``) is added to, replaced, or left as
 it is. Its file is removed if another body arrives in its place, and if the fetch is cancelled.
@@ -38,6 +37,7 @@ from fetcher.transport.connector import (
 from fetcher.transport.exchange import Exchange, describe
 from fetcher.transport.faults import PROXY_REFUSES_US, classify
 from fetcher.transport.intake import SpoolError, remove
+from fetcher.transport.requests import Requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,28 +74,24 @@ class HttpTransport:
             # With a proxy, nothing is looked up but the proxy, which is the operator's word.
             allow_private=options.allow_private or options.proxy is not None,
         )
-        self._session = aiohttp.ClientSession(
-            connector=CheckedConnector(resolver, tls=_tls_context(options.ca_file)),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
+        self._requests = Requests(
+            CheckedConnector(resolver, tls=_tls_context(options.ca_file)),
+            headers={
+                "User-Agent": options.user_agent,
+                "Accept": "image/*,*/*;q=0.8",
+                "Accept-Encoding": "identity",
+            },
             timeout=aiohttp.ClientTimeout(
                 total=options.total_timeout,
                 connect=options.connect_timeout,
                 sock_connect=options.connect_timeout,
                 sock_read=options.stall_timeout,
             ),
-            headers={
-                "User-Agent": options.user_agent,
-                "Accept": "image/*,*/*;q=0.8",
-                "Accept-Encoding": "identity",
-            },
             proxy=options.proxy,
         )
-        # There is no public switch for it; tests/transport shows that nothing is sent twice.
-        self._session._retry_connection = False  # noqa: SLF001
 
     async def close(self) -> None:
-        await self._session.close()
+        await self._requests.close()
         await self._servers.close()
 
     async def fetch(self, request: FetchRequest) -> Arrival | Redirect | Fault:
@@ -118,7 +114,7 @@ class HttpTransport:
         try:
             if self._options.proxy is not None:
                 self._check(url)
-            async with self._session.get(url, headers=headers, allow_redirects=False) as response:
+            async with self._requests.get(url, headers) as response:
                 if self._options.proxy is not None and response.status == PROXY_REFUSES_US:
                     return Fault("proxy-unreachable", "it refuses us", response.status)
                 return await exchange.take(response)

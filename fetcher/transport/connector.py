@@ -32,8 +32,7 @@ from aiohttp.tracing import Trace
 from fetcher.policy.addresses import is_public
 
 if TYPE_CHECKING:
-    from aiohttp.client_reqrep import ConnectionKey
-    from aiohttp.connector import Connection
+    pass
 
 LOOKUPS_AT_ONCE: Final = 32
 """Name look-ups block a thread each; a list with many hosts needs more than the loop's few."""
@@ -65,6 +64,10 @@ class Detour:
         pattern, _, port = key.rpartition(":")
         to_host, _, to_port = value.rpartition(":")
         return cls(pattern.strip("[]").lower(), int(port), to_host.strip("[]"), int(to_port))
+
+    def vagueness(self) -> tuple[bool, int]:
+        """Sorts names before patterns, and long patterns before short ones."""
+        return self.pattern.startswith("*"), -len(self.pattern)
 
     def applies(self, host: str, port: int) -> bool:
         return port == self.port and fnmatchcase(host, self.pattern)
@@ -146,7 +149,8 @@ class CheckedResolver(AbstractResolver):
         self, servers: NameServers, connect_to: Mapping[str, str], *, allow_private: bool
     ) -> None:
         self._servers = servers
-        self._detours = tuple(Detour.parse(key, value) for key, value in connect_to.items())
+        detours = (Detour.parse(key, value) for key, value in connect_to.items())
+        self._detours = tuple(sorted(detours, key=Detour.vagueness))
         self._allow_private = allow_private
 
     async def resolve(
@@ -177,9 +181,7 @@ class CheckedResolver(AbstractResolver):
 
 
 class CheckedConnector(aiohttp.TCPConnector):
-    """Asks the resolver for literal addresses too, which the library would connect to unasked, and
-    uses a connection again only if it is silent.
-    """
+    """Asks the resolver for literal addresses too, which the library would connect to unasked."""
 
     def __init__(self, resolver: CheckedResolver, *, tls: ssl.SSLContext) -> None:
         # Limits on connections are the frontier's; the library's own would only hide them.
@@ -199,15 +201,6 @@ class CheckedConnector(aiohttp.TCPConnector):
         if is_address(host):
             return await self._checked.resolve(host, port)
         return await super()._resolve_host(host, port, traces)
-
-    async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Connection | None:
-        # What a server sent after its last answer, unasked (a 408 of its own accord, the surplus
-        # of a wrong length), would be taken for the answer to the next request.
-        while (kept := await super()._get(key, traces)) is not None:
-            if kept.protocol is not None and not kept.protocol.should_close:
-                return kept
-            kept.close()
-        return None
 
 
 def system_look_up(name: str) -> list[str]:

@@ -20,6 +20,7 @@ from fetcher.policy.retry import parse_retry_after
 from fetcher.ports import FetchRequest
 from fetcher.transport.faults import classify
 from fetcher.transport.intake import Intake, SpoolError
+from fetcher.transport.requests import Response
 
 DRAIN_AT_MOST: Final = 64 * 1024
 """Bodies of errors up to this size are read, so that their connection can be used again."""
@@ -36,7 +37,7 @@ class Exchange:
         self._wall = wall
         self.received = 0
 
-    async def take(self, response: aiohttp.ClientResponse) -> Arrival | Redirect | Fault:
+    async def take(self, response: Response) -> Arrival | Redirect | Fault:
         status, headers = response.status, response.headers
         if status in REDIRECTS and "Location" in headers:
             await self._drain(response)
@@ -55,7 +56,7 @@ class Exchange:
             received=self.received,
         )
 
-    async def _rest(self, response: aiohttp.ClientResponse, partial: Partial) -> Arrival | Fault:
+    async def _rest(self, response: Response, partial: Partial) -> Arrival | Fault:
         """The answer to a request for what follows ``partial``."""
         label = response.headers.get("Content-Range")
         if response.status == 206 and ranges.continues(partial, label):  # noqa: PLR2004  its name
@@ -71,9 +72,7 @@ class Exchange:
         value = headers.get("Retry-After")
         return parse_retry_after(value, self._wall()) if value is not None else None
 
-    async def _body(
-        self, response: aiohttp.ClientResponse, *, resume: Partial | None = None
-    ) -> Arrival | Fault:
+    async def _body(self, response: Response, *, resume: Partial | None = None) -> Arrival | Fault:
         request, limit = self._request, self._max_bytes
         offset = resume.size if resume is not None else 0
         if offset + (response.content_length or 0) > limit:
@@ -100,20 +99,17 @@ class Exchange:
         self,
         code: str,
         detail: str,
-        response: aiohttp.ClientResponse,
+        response: Response,
         partial: Partial | None = None,
     ) -> Fault:
         return Fault(code, detail, response.status, received=self.received, partial=partial)
 
-    async def _read(
-        self, response: aiohttp.ClientResponse, intake: Intake, limit: int
-    ) -> BaseException | None:
+    async def _read(self, response: Response, intake: Intake, limit: int) -> BaseException | None:
         """Take the body in, up to a little more than ``limit``; what broke it off, if anything.
 
         Raises ``SpoolError``.
         """
-        stream, connection = response.content, response.connection
-        protocol = connection.protocol if connection is not None else None
+        stream, protocol = response.content, response.protocol
         try:
             async for chunk in stream.iter_any():
                 self.received += len(chunk)
@@ -127,13 +123,13 @@ class Exchange:
             rest = _left_over(stream)
             self.received += len(rest)
             intake.add(rest)
-            return _cause(protocol.exception() if protocol is not None else None) or error
-        if protocol is not None and not _has_length(response):
+            return _cause(protocol.exception()) or error
+        if not _has_length(response):
             # That the connection broke is no error to the library, if that may be the body's end.
             return _cause(protocol.exception())
         return None
 
-    def _may_be_cut(self, response: aiohttp.ClientResponse, size: int) -> bool:
+    def _may_be_cut(self, response: Response, size: int) -> bool:
         """Whether the end of the connection was the only sign that the body had ended, and it came
         early. An end at the very same byte as last time is believed.
         """
@@ -142,9 +138,7 @@ class Exchange:
             return False
         return not (last is not None and last.ended and last.size == size)
 
-    def _arrival(
-        self, response: aiohttp.ClientResponse, body: Body, *, resume: Partial | None
-    ) -> Arrival:
+    def _arrival(self, response: Response, body: Body, *, resume: Partial | None) -> Arrival:
         content_type = response.headers.get("Content-Type")
         return Arrival(
             body,
@@ -156,7 +150,7 @@ class Exchange:
             self.received,
         )
 
-    async def _drain(self, response: aiohttp.ClientResponse) -> None:
+    async def _drain(self, response: Response) -> None:
         """Read a small body that nobody wants; a larger one, or one that only ends with its
         connection, costs the connection instead. The status has been read, which is all that was
         wanted: what goes wrong from here on does not matter.
@@ -185,17 +179,17 @@ def printable(text: str) -> str:
     return line.encode(errors="backslashreplace").decode()
 
 
-def _has_length(response: aiohttp.ClientResponse) -> bool:
+def _has_length(response: Response) -> bool:
     return response.content_length is not None or "Transfer-Encoding" in response.headers
 
 
-def _labelled_end(response: aiohttp.ClientResponse) -> int | None:
+def _labelled_end(response: Response) -> int | None:
     """Where a body ends that the Content-Range of ``response`` says it is a part of."""
     label = ranges.parse_content_range(response.headers.get("Content-Range", ""))
     return label.last + 1 if label is not None else None
 
 
-def _validators(response: aiohttp.ClientResponse, resume: Partial | None) -> Validators:
+def _validators(response: Response, resume: Partial | None) -> Validators:
     """Those of the response; a part that has none is of the representation that was resumed."""
     found = Validators(response.headers.get("ETag"), response.headers.get("Last-Modified"))
     return resume.validators if resume is not None and found == Validators() else found

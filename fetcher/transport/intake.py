@@ -22,6 +22,8 @@ from fetcher.model import Body, Partial, Validators
 
 FLUSH: Final = 1 << 20
 """Bytes; less if the allowance is less."""
+PIECES: Final = 1_024
+"""That may be held apart from each other: an object each, which is much more than a byte."""
 
 
 class SpoolError(Exception):
@@ -73,6 +75,8 @@ class Intake:
 
     def add(self, chunk: bytes) -> bool:
         """Take ``chunk``; ``True`` asks for a ``flush`` before the next one."""
+        if len(self._chunks) == PIECES:
+            self._chunks[:] = [b"".join(self._chunks)]
         self._chunks.append(chunk)
         self._buffered += len(chunk)
         self.size += len(chunk)

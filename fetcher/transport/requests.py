@@ -1,0 +1,250 @@
+"""Requests and connections, with the client library's parts but without its session.
+
+``ClientSession.get`` is made for everything: cookies, redirects, middlewares, repetition. None of
+it is wanted here, and for a small image it is most of the work. So only connections are opened the
+library's way (resolver, TLS, proxy, happy eyeballs); what goes over them is written here, and read
+by the library's parser. It follows that nothing is ever sent twice, and nothing unasked.
+
+A connection is used again if the last answer ended where it said it would, and nothing has come
+since: what a server sends unasked (a 408 of its own accord, the surplus of a wrong length) would be
+taken for the answer to the next request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import socket
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Final
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
+from multidict import CIMultiDictProxy
+from yarl import URL
+
+READ_AHEAD: Final = 1 << 17
+"""Bytes of a body that may wait to be taken before the connection is told to wait; at most twice
+this is held."""
+# recv(2) with these flags never blocks. PyDLL keeps the GIL meanwhile, unlike socket.recv: handing
+# it over for each request would let the finishing threads in, which costs far more than the call.
+_recv = ctypes.PyDLL(None).recv
+_PEEK: Final = socket.MSG_PEEK | socket.MSG_DONTWAIT
+
+KEEP_ALIVE: Final = 15.0
+"""Seconds for which an idle connection is kept."""
+
+
+class Response:
+    """The head of an answer; the body is read from ``content``."""
+
+    __slots__ = ("content", "content_length", "headers", "protocol", "status")
+
+    def __init__(
+        self,
+        status: int,
+        headers: CIMultiDictProxy[str],
+        content: aiohttp.StreamReader,
+        protocol: ResponseHandler,
+    ) -> None:
+        self.status = status
+        self.headers = headers
+        self.content = content
+        self.protocol = protocol
+        length = headers.get("Content-Length")
+        self.content_length = int(length) if length is not None else None
+
+
+class _Open:
+    """An open connection, and the headers that every request over it has."""
+
+    __slots__ = ("_byte", "_descriptor", "connection", "head", "idle_since", "protocol")
+
+    def __init__(self, connection: Connection, request: aiohttp.ClientRequest) -> None:
+        assert connection.protocol is not None  # noqa: S101  it has just been opened
+        self.connection = connection
+        self.protocol: ResponseHandler = connection.protocol
+        self.head = _lines(request.headers)
+        self.idle_since = 0.0
+        assert self.protocol.transport is not None  # noqa: S101  likewise
+        self._descriptor = self.protocol.transport.get_extra_info("socket").fileno()
+        self._byte = ctypes.create_string_buffer(1)
+
+    def in_order(self) -> bool:
+        """Whether its last answer left it as it should."""
+        return self.protocol.is_connected() and not self.protocol.should_close
+
+    def is_silent(self) -> bool:
+        """Whether nothing has come, its end included, not even what the loop has yet to see."""
+        pending: int = _recv(self._descriptor, self._byte, 1, _PEEK)
+        return pending < 0
+
+
+class Requests:
+    """``headers`` go out with every request. To be made inside of a running event loop."""
+
+    def __init__(
+        self,
+        connector: aiohttp.BaseConnector,
+        *,
+        headers: Mapping[str, str],
+        timeout: aiohttp.ClientTimeout,
+        proxy: str | None,
+    ) -> None:
+        self._connector = connector
+        self._headers = dict(headers)
+        self._timeout = timeout
+        self._proxy = URL(proxy) if proxy is not None else None
+        self._loop = asyncio.get_running_loop()
+        self._idle: dict[tuple[str, str | None, int | None], list[_Open]] = {}
+        self._sweeper: asyncio.TimerHandle | None = None
+
+    async def close(self) -> None:
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        for opened in [opened for idle in self._idle.values() for opened in idle]:
+            opened.connection.close()
+        self._idle.clear()
+        await self._connector.close()
+
+    def get(self, url: URL, headers: Mapping[str, str]) -> Get:
+        """One GET, to be entered: ``async with requests.get(…) as response``."""
+        return Get(self, url, headers)
+
+    async def take(self, url: URL) -> _Open:
+        """A connection to where ``url`` leads: an idle one, or a new one."""
+        idle = self._idle.get((url.scheme, url.raw_host, url.port))
+        while idle:
+            opened = idle.pop()
+            if opened.in_order() and opened.is_silent():
+                return opened
+            opened.connection.close()
+        request = aiohttp.ClientRequest(
+            "GET", url, headers=self._headers, loop=self._loop, proxy=self._proxy
+        )
+        try:
+            connection = await self._connector.connect(request, traces=[], timeout=self._timeout)
+        except TimeoutError as error:
+            raise aiohttp.ConnectionTimeoutError(f"no connection to {request.host}") from error
+        return _Open(connection, request)
+
+    def give_back(self, url: URL, opened: _Open) -> None:
+        """Keep it for the next request there, if it can be used again."""
+        if not opened.in_order():
+            opened.connection.close()
+            return
+        opened.idle_since = self._loop.time()
+        key = (url.scheme, url.raw_host, url.port)
+        self._idle.setdefault(key, []).append(opened)
+        if self._sweeper is None:
+            self._sweeper = self._loop.call_later(KEEP_ALIVE, self._sweep)
+
+    def target(self, url: URL) -> str:
+        """What the request line asks for (RFC 9112 section 3.2)."""
+        if self._proxy is not None and url.scheme == "http":
+            return str(url.with_fragment(None))
+        return url.raw_path_qs
+
+    @property
+    def total(self) -> float | None:
+        return self._timeout.total
+
+    @property
+    def stall(self) -> float | None:
+        return self._timeout.sock_read
+
+    def _sweep(self) -> None:
+        """Close what has been idle for long."""
+        oldest = self._loop.time() - KEEP_ALIVE
+        for key, idle in list(self._idle.items()):
+            kept = [opened for opened in idle if opened.idle_since > oldest and opened.in_order()]
+            for opened in idle:
+                if opened not in kept:
+                    opened.connection.close()
+            if kept:
+                self._idle[key] = kept
+            else:
+                del self._idle[key]
+        self._sweeper = self._loop.call_later(KEEP_ALIVE, self._sweep) if self._idle else None
+
+
+class Get:
+    """From the request to the head of its answer; in the end, what becomes of the connection.
+
+    Raises as the library does. ``TimeoutError`` itself is the total timeout, which goes on to hold
+    while the body is read.
+    """
+
+    __slots__ = ("_alarm", "_content", "_headers", "_opened", "_requests", "_url")
+
+    def __init__(self, requests: Requests, url: URL, headers: Mapping[str, str]) -> None:
+        self._requests = requests
+        self._url = url
+        self._headers = headers
+        self._content: aiohttp.StreamReader | None = None
+
+    async def __aenter__(self) -> Response:
+        requests = self._requests
+        opened = self._opened = await requests.take(self._url)
+        protocol = opened.protocol
+        self._alarm = (
+            protocol._loop.call_later(requests.total, self._expire)  # noqa: SLF001  its own loop
+            if requests.total is not None
+            else None
+        )
+        try:
+            protocol.set_response_params(
+                read_until_eof=True,
+                auto_decompress=False,
+                read_timeout=requests.stall,
+                read_bufsize=READ_AHEAD,
+            )
+            self._send(opened)
+            message, content = await protocol.read()
+            while 100 <= message.code < 200 and message.code != 101:  # noqa: PLR2004  interim
+                message, content = await protocol.read()
+        except BaseException:
+            self._end(reusable=False)
+            raise
+        self._content = content
+        return Response(message.code, message.headers, content, protocol)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._end(reusable=kind is None)
+
+    def _send(self, opened: _Open) -> None:
+        protocol = opened.protocol
+        line = f"GET {self._requests.target(self._url)} HTTP/1.1\r\n".encode("ascii")
+        if protocol.transport is None:
+            raise aiohttp.ServerDisconnectedError
+        protocol.transport.write(line + opened.head + _lines(self._headers) + b"\r\n")
+        protocol.start_timeout()
+
+    def _expire(self) -> None:
+        error = TimeoutError()
+        self._opened.protocol.set_exception(error)
+        if self._content is not None:
+            self._content.set_exception(error)
+
+    def _end(self, *, reusable: bool) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        if reusable:
+            self._requests.give_back(self._url, self._opened)
+        else:
+            self._opened.connection.close()
+
+
+def _lines(headers: Mapping[str, str]) -> bytes:
+    """Header lines (RFC 9112 section 5). Raises ``ValueError`` for what would make more of them."""
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    if lines.count("\n") != len(headers) or lines.count("\r") != len(headers) or "\0" in lines:
+        raise ValueError("a header has a line break")
+    return lines.encode("utf-8")
