@@ -189,11 +189,11 @@ class Engine:
 
     async def _feed(self) -> None:
         while True:
+            self._food.clear()
             request = self._wanted()
             if request is None:
-                self._food.clear()
-                if not self._frontier.hungry or self._limit_reached():
-                    await self._food.wait()
+                await self._look_for_the_limit()
+                await self._food.wait()
                 continue
             lease = await self._manifest.lease(request)
             self._leased += len(lease.assets)
@@ -238,10 +238,19 @@ class Engine:
         if self._frontier.held or self._ledger.open:
             return
         if self._limit_reached():
-            self._end(Ending(EndReason.LIMIT, f"limit of {self._options.limit} reached"))
+            self._food.set()
         elif not self._frontier.hungry and not self._more_to_come:
             # Not hungry while it holds nothing: the manifest had nothing when last asked.
             self._end(Ending(EndReason.COMPLETE))
+
+    async def _look_for_the_limit(self) -> None:
+        """End if as many assets as allowed are settled. But while the lists are being read, and all
+        that is known of them is settled, wait: that may have been everything.
+        """
+        if not self._limit_reached() or self._frontier.held or self._ledger.open:
+            return
+        if not self._more_to_come or (await self._manifest.tally()).pending:
+            self._end(Ending(EndReason.LIMIT, f"limit of {self._options.limit} reached"))
 
     # Dispatching.
 

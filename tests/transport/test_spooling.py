@@ -25,6 +25,7 @@ from fetcher.demo.steps import (
     Ranges,
     Stall,
     Step,
+    Trickle,
     UntilClose,
 )
 from fetcher.model import Validators
@@ -159,7 +160,13 @@ async def test_no_folder_to_spool_into(rig: Rig, step: Step, memory: int) -> Non
     assert "No such file" in fault.detail
 
 
-@pytest.mark.parametrize(("step", "memory"), [(WHOLE, 0), (WHOLE, 40_000), (CUT, MEMORY), (CUT, 0)])
+# What fails when it is written, and once more when it is closed: less than Python's buffer.
+IN_PIECES = Answer(Picture(15_000), pace=Trickle(5_000, 0.01))
+
+
+@pytest.mark.parametrize(
+    ("step", "memory"), [(WHOLE, 0), (WHOLE, 40_000), (CUT, MEMORY), (CUT, 0), (IN_PIECES, 0)]
+)
 async def test_a_full_disk(rig: Rig, step: Step, memory: int) -> None:
     """The device takes no byte; the link to it is the spool file."""
     rig.spool.symlink_to("/dev/full")
