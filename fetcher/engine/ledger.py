@@ -13,7 +13,7 @@ from typing import NamedTuple
 from fetcher.events import Settled
 from fetcher.model import Arrival, Fault, Landed, Outcome, State
 from fetcher.policy import codes
-from fetcher.policy.frontier import Job
+from fetcher.policy.groups import Job
 from fetcher.ports import Clock, Manifest, Observer
 
 

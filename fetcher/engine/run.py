@@ -27,7 +27,8 @@ from fetcher.errors import FetcherError
 from fetcher.events import CooledDown, Draining, Paused, Resumed
 from fetcher.model import Arrival, Asset, Fate, Fault, Landed, LeaseRequest, Redirect
 from fetcher.policy import codes, urls
-from fetcher.policy.frontier import Dispatch, Frontier, GroupStatus, Job, WaitUntil
+from fetcher.policy.frontier import Dispatch, Frontier, WaitUntil
+from fetcher.policy.groups import GroupStatus, Job
 from fetcher.policy.redirects import RedirectRule
 from fetcher.policy.retry import RetryRule
 from fetcher.ports import Clock, FetchRequest, Landing, Manifest, Observer, Refused, Transport

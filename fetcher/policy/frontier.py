@@ -30,41 +30,11 @@ import heapq
 import math
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from enum import Enum, auto
+from dataclasses import dataclass
 
-from fetcher.model import Asset, HostBudget, LeaseRequest, Partial
+from fetcher.model import HostBudget, LeaseRequest
+from fetcher.policy.groups import Group, GroupStatus, Job, Place, quota
 from fetcher.policy.limits import Pace, Throughput
-
-
-@dataclass(slots=True, eq=False)
-class Job:
-    """A leased asset on its way: what the next attempt, or the next hop of it, will ask for."""
-
-    asset: Asset
-    home: str
-    """The host group of the listed URL."""
-    memory: int
-    """Bytes of the memory budget that an attempt may use."""
-    attempt: int
-    """Number of the attempt that is under way or comes next; the first is 1."""
-    url: str = ""
-    group: str = ""
-    hops: int = 0
-    """Redirects followed in this attempt; ``url`` and ``group`` are where they led."""
-    started: float = 0.0
-    """When this attempt's first hop was dispatched."""
-    asked: float = 0.0
-    """When its latest hop was."""
-    partial: Partial | None = None
-    """What earlier attempts kept of the body."""
-
-    def __post_init__(self) -> None:
-        self.start_over()
-
-    def start_over(self) -> None:
-        """Back to the listed URL, for a new attempt."""
-        self.url, self.group, self.hops = self.asset.url, self.home, 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,65 +61,6 @@ Decision = Dispatch | WaitUntil | Idle | Drained
 _IDLE, _DRAINED = Idle(), Drained()
 
 
-class Place(Enum):
-    RING = auto()
-    TIMERS = auto()
-    PARKED = auto()
-
-
-@dataclass(slots=True, eq=False)
-class _Group:
-    name: str
-    budget: HostBudget
-    pace: Pace
-    throughput: Throughput
-    ready: deque[Job] = field(default_factory=deque)
-    waiting: list[tuple[float, int, Job]] = field(default_factory=list)
-    in_flight: int = 0
-    held: int = 0
-    cool_until: float = -math.inf
-    place: Place = Place.PARKED
-    timer: float = math.inf
-    """Valid while in ``TIMERS``; entries of the timer heap that differ are stale."""
-    dry: bool = False
-    """The manifest had no more for it when last asked."""
-
-    def opens_at(self) -> float:
-        """When its budget allows a request, as far as time decides."""
-        return max(self.pace.ready_at(), self.throughput.ready_at(), self.cool_until)
-
-    def may_start(self, now: float) -> bool:
-        return (
-            bool(self.ready) and self.in_flight < self.budget.concurrency and self.opens_at() <= now
-        )
-
-    def room(self) -> int:
-        """How many more assets it can take, as far as the manifest may have them."""
-        return 0 if self.dry else max(0, _quota(self.budget) - self.held)
-
-    def short(self) -> bool:
-        """Whether it should be given more, if there is more."""
-        return not self.dry and 2 * self.held <= _quota(self.budget)
-
-
-def _quota(budget: HostBudget) -> int:
-    """How many assets a group may hold: enough to stay busy while a lease is under way."""
-    per_second = 1_000.0 if budget.rate is None else budget.rate
-    return max(budget.concurrency, int(min(1_024, max(4 * budget.concurrency, 2 * per_second, 8))))
-
-
-@dataclass(frozen=True, slots=True)
-class GroupStatus:
-    """One host group as the progress display shows it. ``cool_until`` is on the engine's clock."""
-
-    name: str
-    budget: HostBudget
-    in_flight: int
-    ready: int
-    waiting: int
-    cool_until: float
-
-
 class Frontier:
     """See the module's text. Not thread-safe: one event loop owns it."""
 
@@ -168,9 +79,9 @@ class Frontier:
         self._memory = memory
         self._capacity = capacity
         self._budget_of = budget_of
-        self._groups: dict[str, _Group] = {}
-        self._ring: deque[_Group] = deque()
-        self._timers: list[tuple[float, int, _Group]] = []
+        self._groups: dict[str, Group] = {}
+        self._ring: deque[Group] = deque()
+        self._timers: list[tuple[float, int, Group]] = []
         self._sequence = 0
         self._slots_taken = 0
         self._memory_taken = 0
@@ -232,7 +143,7 @@ class Frontier:
                 for group in self._groups.values()
                 if group.held or group.dry or self._strangers_dry
             },
-            default_room=0 if self._strangers_dry else _quota(self._budget_of("")),
+            default_room=0 if self._strangers_dry else quota(self._budget_of("")),
         )
 
     def fed(
@@ -307,7 +218,7 @@ class Frontier:
             return Dispatch(self._start(group, now))
         return WaitUntil(self._timers[0][0]) if self._timers else _IDLE
 
-    def _start(self, group: _Group, now: float) -> Job:
+    def _start(self, group: Group, now: float) -> Job:
         job = group.ready.popleft()
         job.asked = now
         if not job.hops:
@@ -389,14 +300,14 @@ class Frontier:
 
     # Inside.
 
-    def _group(self, name: str, now: float) -> _Group:
+    def _group(self, name: str, now: float) -> Group:
         group = self._groups.get(name)
         if group is None:
             if len(self._groups) >= self._forget_above:
                 self._forget_idle(now)
             budget = self._budget_of(name)
             pace = Pace(budget.rate, budget.burst, now)
-            group = _Group(name, budget, pace, Throughput(budget.bandwidth))
+            group = Group(name, budget, pace, Throughput(budget.bandwidth))
             self._groups[name] = group
         return group
 
@@ -420,26 +331,26 @@ class Frontier:
         self._slots_taken -= 1
         self._memory_taken -= job.memory
 
-    def _enter(self, job: Job, now: float) -> _Group:
+    def _enter(self, job: Job, now: float) -> Group:
         group = self._group(job.group, now)
         group.held += 1
         self._held += 1
         self._note_hunger(group)
         return group
 
-    def _leave(self, group: _Group) -> None:
+    def _leave(self, group: Group) -> None:
         group.held -= 1
         self._held -= 1
         self._note_hunger(group)
 
-    def _note_hunger(self, group: _Group) -> None:
+    def _note_hunger(self, group: Group) -> None:
         if group.short() or self._short_of_strangers():
             self._hungry = True
 
     def _short_of_strangers(self) -> bool:
         return not self._strangers_dry and 2 * self._held <= self._capacity
 
-    def _settle_place(self, group: _Group, now: float) -> None:
+    def _settle_place(self, group: Group, now: float) -> None:
         """Put ``group`` where it belongs after something changed for it.
 
         A group in the ring stays there; ``next`` looks again whether it may start.
@@ -462,7 +373,7 @@ class Frontier:
         else:
             group.place = Place.PARKED
 
-    def _set_timer(self, group: _Group, at: float) -> None:
+    def _set_timer(self, group: Group, at: float) -> None:
         if group.place is Place.TIMERS and group.timer == at:
             return
         group.place, group.timer = Place.TIMERS, at

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from fetcher.events import CooledDown, Draining, Event, ImportFinished, Paused, Resumed
 from fetcher.model import State
-from fetcher.policy.frontier import GroupStatus
+from fetcher.policy.groups import GroupStatus
 from fetcher.ports import Clock
 from fetcher.report import text
 from fetcher.report.running import RunningTally

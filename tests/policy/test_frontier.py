@@ -11,16 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fetcher.model import Asset, Expectation, HostBudget, LeaseRequest
-from fetcher.policy.frontier import (
-    Decision,
-    Dispatch,
-    Drained,
-    Frontier,
-    Idle,
-    Job,
-    WaitUntil,
-    _Group,
-)
+from fetcher.policy.frontier import Decision, Dispatch, Drained, Frontier, Idle, WaitUntil
+from fetcher.policy.groups import Group, Job
 
 GENEROUS = HostBudget(rate=None, burst=1, concurrency=1_000)
 
@@ -285,7 +277,7 @@ def test_a_full_frontier_is_not_hungry() -> None:
     assert ask(frontier).limit == 1
 
 
-def test_a_group_makes_hungry_at_half_of_its_quota() -> None:
+def test_a_group_makes_hungry_at_half_of_itsquota() -> None:
     frontier = frontier_of(capacity=3_000)
     jobs = [job_of(number, group) for group in ("a", "b") for number in range(1_024)]
     frontier.fed(ask(frontier), jobs, 0.0)
@@ -391,7 +383,7 @@ class CountingFrontier(Frontier):
 
     looks = requests = 0
 
-    def _settle_place(self, group: _Group, now: float) -> None:
+    def _settle_place(self, group: Group, now: float) -> None:
         self.looks += 1
         super()._settle_place(group, now)
 

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from fetcher.model import Asset, Expectation, HostBudget, LeaseRequest
-from fetcher.policy.frontier import Dispatch, Drained, Frontier, Idle, Job, WaitUntil
+from fetcher.policy.frontier import Dispatch, Drained, Frontier, Idle, WaitUntil
+from fetcher.policy.groups import Job
 from fetcher.policy.limits import HEADROOM
 
 EPSILON = 1e-6
