@@ -62,7 +62,11 @@ class FetchRequest(NamedTuple):
 class Transport(Protocol):
     async def fetch(self, request: FetchRequest) -> Arrival | Redirect | Fault:
         """Send one GET and take in its answer; never follow a redirect, never raise for what a
-        server or the network may do. Cancellation is passed on and leaves no file behind.
+        server or the network may do.
+
+        Where ``Fault.partial`` is ``None``, what ``request.partial`` names is as it was, except
+        after too-large or a fault of the disk. Cancellation is passed on, and removes it too: no
+        file is left behind.
         """
 
     async def close(self) -> None:

@@ -23,16 +23,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.tracing import Trace
 
 from fetcher.policy.addresses import is_public
-
-if TYPE_CHECKING:
-    pass
 
 LOOKUPS_AT_ONCE: Final = 32
 """Name look-ups block a thread each; a list with many hosts needs more than the loop's few."""

@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import errno
 import socket
+from collections import OrderedDict
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Final
@@ -30,11 +32,15 @@ READ_AHEAD: Final = 1 << 17
 this is held."""
 # recv(2) with these flags never blocks. PyDLL keeps the GIL meanwhile, unlike socket.recv: handing
 # it over for each request would let the finishing threads in, which costs far more than the call.
-_recv = ctypes.PyDLL(None).recv
+_recv = ctypes.PyDLL(None, use_errno=True).recv
 _PEEK: Final = socket.MSG_PEEK | socket.MSG_DONTWAIT
 
 KEEP_ALIVE: Final = 15.0
-"""Seconds for which an idle connection is kept."""
+"""Seconds for which an idle connection is kept, or up to twice that."""
+IDLE_AT_MOST: Final = 512
+"""Connections: a list of many hosts leaves one behind at each, and descriptors are few."""
+
+_Place = tuple[str, str | None, int | None]
 
 
 class Response:
@@ -60,10 +66,13 @@ class Response:
 class _Open:
     """An open connection, and the headers that every request over it has."""
 
-    __slots__ = ("_byte", "_descriptor", "connection", "head", "idle_since", "protocol")
+    __slots__ = ("_byte", "_descriptor", "connection", "head", "idle_since", "place", "protocol")
 
-    def __init__(self, connection: Connection, request: aiohttp.ClientRequest) -> None:
+    def __init__(
+        self, place: _Place, connection: Connection, request: aiohttp.ClientRequest
+    ) -> None:
         assert connection.protocol is not None  # noqa: S101  it has just been opened
+        self.place = place
         self.connection = connection
         self.protocol: ResponseHandler = connection.protocol
         self.head = _lines(request.headers)
@@ -79,7 +88,7 @@ class _Open:
     def is_silent(self) -> bool:
         """Whether nothing has come, its end included, not even what the loop has yet to see."""
         pending: int = _recv(self._descriptor, self._byte, 1, _PEEK)
-        return pending < 0
+        return pending < 0 and ctypes.get_errno() == errno.EAGAIN
 
 
 class Requests:
@@ -98,15 +107,16 @@ class Requests:
         self._timeout = timeout
         self._proxy = URL(proxy) if proxy is not None else None
         self._loop = asyncio.get_running_loop()
-        self._idle: dict[tuple[str, str | None, int | None], list[_Open]] = {}
+        self._idle: dict[_Place, list[_Open]] = {}
+        # All of them, in the order of idle_since.
+        self._longest_idle: OrderedDict[_Open, None] = OrderedDict()
         self._sweeper: asyncio.TimerHandle | None = None
 
     async def close(self) -> None:
         if self._sweeper is not None:
             self._sweeper.cancel()
-        for opened in [opened for idle in self._idle.values() for opened in idle]:
-            opened.connection.close()
-        self._idle.clear()
+        while self._longest_idle:
+            self._close_longest_idle()
         await self._connector.close()
 
     def get(self, url: URL, headers: Mapping[str, str]) -> Get:
@@ -115,9 +125,9 @@ class Requests:
 
     async def take(self, url: URL) -> _Open:
         """A connection to where ``url`` leads: an idle one, or a new one."""
-        idle = self._idle.get((url.scheme, url.raw_host, url.port))
-        while idle:
-            opened = idle.pop()
+        place = (url.scheme, url.raw_host, url.port)
+        while place in self._idle:
+            opened = self._no_longer_idle(self._idle[place][-1])
             if opened.in_order() and opened.is_silent():
                 return opened
             opened.connection.close()
@@ -128,16 +138,18 @@ class Requests:
             connection = await self._connector.connect(request, traces=[], timeout=self._timeout)
         except TimeoutError as error:
             raise aiohttp.ConnectionTimeoutError(f"no connection to {request.host}") from error
-        return _Open(connection, request)
+        return _Open(place, connection, request)
 
-    def give_back(self, url: URL, opened: _Open) -> None:
+    def give_back(self, opened: _Open) -> None:
         """Keep it for the next request there, if it can be used again."""
         if not opened.in_order():
             opened.connection.close()
             return
         opened.idle_since = self._loop.time()
-        key = (url.scheme, url.raw_host, url.port)
-        self._idle.setdefault(key, []).append(opened)
+        self._idle.setdefault(opened.place, []).append(opened)
+        self._longest_idle[opened] = None
+        if len(self._longest_idle) > IDLE_AT_MOST:
+            self._close_longest_idle()
         if self._sweeper is None:
             self._sweeper = self._loop.call_later(KEEP_ALIVE, self._sweep)
 
@@ -158,16 +170,21 @@ class Requests:
     def _sweep(self) -> None:
         """Close what has been idle for long."""
         oldest = self._loop.time() - KEEP_ALIVE
-        for key, idle in list(self._idle.items()):
-            kept = [opened for opened in idle if opened.idle_since > oldest and opened.in_order()]
-            for opened in idle:
-                if opened not in kept:
-                    opened.connection.close()
-            if kept:
-                self._idle[key] = kept
-            else:
-                del self._idle[key]
-        self._sweeper = self._loop.call_later(KEEP_ALIVE, self._sweep) if self._idle else None
+        while self._longest_idle and next(iter(self._longest_idle)).idle_since <= oldest:
+            self._close_longest_idle()
+        again = bool(self._longest_idle)
+        self._sweeper = self._loop.call_later(KEEP_ALIVE, self._sweep) if again else None
+
+    def _close_longest_idle(self) -> None:
+        self._no_longer_idle(next(iter(self._longest_idle))).connection.close()
+
+    def _no_longer_idle(self, opened: _Open) -> _Open:
+        del self._longest_idle[opened]
+        there = self._idle[opened.place]
+        there.remove(opened)
+        if not there:
+            del self._idle[opened.place]
+        return opened
 
 
 class Get:
@@ -204,6 +221,7 @@ class Get:
             self._send(opened)
             message, content = await protocol.read()
             while 100 <= message.code < 200 and message.code != 101:  # noqa: PLR2004  interim
+                protocol.start_timeout()  # to the library, that was an answer
                 message, content = await protocol.read()
         except BaseException:
             self._end(reusable=False)
@@ -237,7 +255,7 @@ class Get:
         if self._alarm is not None:
             self._alarm.cancel()
         if reusable:
-            self._requests.give_back(self._url, self._opened)
+            self._requests.give_back(self._opened)
         else:
             self._opened.connection.close()
 

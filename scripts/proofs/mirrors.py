@@ -13,21 +13,8 @@ from typing import Any, Final
 import yaml
 
 from fetcher.demo.images import md5_of, picture
+from fetcher.demo.tour import HEADER
 
-HEADER: Final = (
-    "ImageID",
-    "Subset",
-    "OriginalURL",
-    "OriginalLandingURL",
-    "License",
-    "AuthorProfileURL",
-    "Author",
-    "Title",
-    "OriginalSize",
-    "OriginalMD5",
-    "Thumbnail300KURL",
-)
-"""The third release's."""
 HOST: Final = "farm1.staticflickr.com"
 
 

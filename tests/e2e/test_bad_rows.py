@@ -14,8 +14,9 @@ import pytest
 
 from fetcher.demo.images import md5_of, picture
 from fetcher.demo.tls import Authority
+from fetcher.demo.tour import HEADER
 from scripts.proofs import laws
-from scripts.proofs.mirrors import HEADER, Row
+from scripts.proofs.mirrors import Row
 from tests.e2e.conftest import Bench, Done
 from tests.e2e.littleweb import LittleWeb
 

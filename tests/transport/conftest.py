@@ -25,9 +25,10 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, LoopFactory
     """On the loop of every run; and where it is about bytes and their end, on the other one too:
     the loops read, and tell of a connection's end, in different portions.
     """
-    if item.path.stem in ("test_addresses", "test_asking", "test_proxy"):
-        return {"uvloop": uvloop.new_event_loop}
-    return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
+    factories: dict[str, LoopFactory] = {"uvloop": uvloop.new_event_loop}
+    if item.path.stem in ("test_answers", "test_connections", "test_resuming"):
+        factories["asyncio"] = asyncio.new_event_loop
+    return factories
 
 
 @pytest.fixture(autouse=True)

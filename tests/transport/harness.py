@@ -20,6 +20,8 @@ LONG = 30.0
 """Seconds: a timeout that does not strike in a test."""
 SOON = 0.05
 """Seconds: one that does."""
+LATER = 0.1
+"""Seconds: one that does, but not before what was sent at once has come."""
 MEMORY = 1 << 20
 AGENT = "fetcher/1.2 (+https://example.org/bot)"
 
@@ -113,6 +115,13 @@ class Names:
 
 
 # Servers of bytes.
+
+
+def closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
 
 Conversation = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 

@@ -22,7 +22,7 @@ from fetcher.transport.connector import (
     NameServers,
     system_look_up,
 )
-from tests.transport.harness import SOON, MakeRig, Names, Rig
+from tests.transport.harness import SOON, MakeRig, Names, Rig, closed_port
 
 PUBLIC, PUBLIC_TOO = "93.184.216.34", "8.8.8.8"
 PUBLIC_V6 = "2606:2800:220:1::1"
@@ -305,11 +305,22 @@ async def test_a_detour_is_for_its_host_and_port_only(
     assert connections.to == [[PUBLIC], [PUBLIC_TOO], [PUBLIC]]
 
 
-async def test_the_first_detour_that_applies(make_rig: MakeRig, web: Web) -> None:
-    to = {"a.example:80": f"127.0.0.1:{web.port}", "*.example:80": "127.0.0.1:1"}
-    rig = make_rig(connect_to=to)
-    await rig.arrival("http://a.example/pic/k/600.jpg")
-    assert (await rig.fault("http://b.example/pic/k/600.jpg")).code == "connection-refused"
+async def test_the_detour_that_says_most_applies(make_rig: MakeRig, web: Web) -> None:
+    """Wherever it stands in the configuration."""
+    here, nowhere = f"127.0.0.1:{web.port}", f"127.0.0.1:{closed_port()}"
+    to = {
+        "*:80": nowhere,
+        "*.example:80": nowhere,
+        "*.a.example:80": here,
+        "b.example:80": here,
+        "c.a.example:80": nowhere,
+    }
+    for order in (to.items(), reversed(to.items())):
+        rig = make_rig(connect_to=dict(order))
+        for host in ("x.a.example", "b.example"):
+            await rig.arrival(f"http://{host}/pic/k/600.jpg")
+        for host in ("c.a.example", "a.example", "c.example", "other"):
+            assert (await rig.fault(f"http://{host}/")).code == "connection-refused"
 
 
 # Name servers.
@@ -428,9 +439,7 @@ async def test_a_resolver_that_nobody_asks_has_nothing_to_close() -> None:
 
 
 async def test_nobody_listens(rig: Rig) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    fault = await rig.fault(f"http://127.0.0.1:{port}/")
+    fault = await rig.fault(f"http://127.0.0.1:{closed_port()}/")
     assert (fault.code, fault.http_status, fault.partial) == ("connection-refused", None, None)
 
 

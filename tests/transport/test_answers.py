@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -39,11 +41,10 @@ from fetcher.demo.steps import (
 )
 from fetcher.demo.wire import LAST_MODIFIED
 from fetcher.model import Arrival, Fault, Redirect, Validators
-from tests.transport.harness import LONG, MEMORY, SOON, MakeRig, Rig, bytes_of
+from tests.transport.harness import LATER, LONG, MEMORY, SOON, MakeRig, Rig, bytes_of
 
 SIZE = 50_000
 BIG = 1_300_000
-PLACES = ("/a", "/b")
 
 
 def head(*lines: bytes) -> bytes:
@@ -293,45 +294,53 @@ def expected_of(framing: Framing, end: End, size: int) -> Cut:
 async def test_what_came_before_the_end_is_kept(
     make_rig: MakeRig, kind: type[End], framing: Framing, size: int, memory: int
 ) -> None:
-    rig = make_rig(stall_timeout=SOON if kind is Stall else LONG)
+    rig = make_rig(stall_timeout=LATER if kind is Stall else LONG)
     image = picture("k", size)
-    places = (0, 1, size // 2, size - 1, None) if kind is not Stall else (0, size // 2, None)
-    for at in places:
-        end = kind(at)
-        path = f"/{at}"
-        rig.web.serve(path, Answer(Picture(size, "k"), framing=framing, end=end))
+    ends = [kind(at) for at in (0, 1, size // 2, size - 1, None)]
+    for end in ends:
+        rig.web.serve(f"/{end.at}", Answer(Picture(size, "k"), framing=framing, end=end))
+    results = await asyncio.gather(
+        *(
+            rig.fetch(f"/{end.at}", memory=memory, spool=rig.folder / f"{end.at}.part")
+            for end in ends
+        )
+    )
+    kept = {}
+    for end, result in zip(ends, results, strict=True):
         cut = expected_of(framing, end, size)
-        result = await rig.fetch(path, memory=memory)
-        assert rig.web.count(path) == 1
+        spool = rig.folder / f"{end.at}.part"
         if cut.code is None:
             assert isinstance(result, Arrival)
             assert bytes_of(result) == image[: cut.at]
+            spooled = cut.at > memory
         else:
             assert isinstance(result, Fault)
             assert (result.code, result.received, result.http_status) == (cut.code, cut.at, 200)
-            check_kept(rig, result, image[: cut.at])
-        rig.spool.unlink(missing_ok=True)
+            check_kept(spool, result, image[: cut.at])
+            spooled = cut.at > 0
+        if spooled:
+            kept[spool.name] = cut.at
+    assert rig.files() == kept
+    assert rig.web.count() == len(ends)
 
 
-def check_kept(rig: Rig, fault: Fault, data: bytes) -> None:
+def check_kept(spool: Path, fault: Fault, data: bytes) -> None:
     if not data:
         assert fault.partial is None
-        assert rig.files() == {}
         return
     assert fault.partial is not None
-    assert fault.partial.path == rig.spool
+    assert fault.partial.path == spool
     assert fault.partial.size == len(data)
     assert fault.partial.validators.etag is not None
     assert fault.partial.ended is False
-    assert rig.spool.read_bytes() == data
-    assert rig.files() == {"1.part": len(data)}
+    assert spool.read_bytes() == data
 
 
 async def test_less_than_its_length(rig: Rig) -> None:
     rig.web.serve("/a", Answer(Picture(SIZE), framing=Length(+10)))
     fault = await rig.fault("/a")
     assert (fault.code, fault.received) == ("truncated", SIZE)
-    check_kept(rig, fault, picture("", SIZE))
+    check_kept(rig.spool, fault, picture("", SIZE))
 
 
 async def test_a_wrong_chunk(rig: Rig) -> None:
@@ -370,7 +379,8 @@ async def test_silence_stalls(make_rig: MakeRig) -> None:
     rig = make_rig(stall_timeout=SOON)
     rig.web.serve("/a", SILENCE)
     rig.web.serve("/b", Raw(b"HTTP/1.1 200 OK\r\n", Stall()))
-    for path in PLACES:
+    rig.web.serve("/c", Raw(b"HTTP/1.1 103 Early Hints\r\n\r\n", Stall()))
+    for path in ("/a", "/b", "/c"):
         fault = await rig.fault(path)
         assert (fault.code, fault.http_status, fault.partial) == ("stalled", None, None)
 
@@ -387,7 +397,16 @@ async def test_slow_is_too_slow_in_the_end(make_rig: MakeRig) -> None:
     rig.web.serve("/a", Answer(Picture(SIZE), pace=Trickle(100, 0.02)))
     fault = await rig.fault("/a")
     assert (fault.code, fault.http_status) == ("total-timeout", 200)
-    check_kept(rig, fault, picture("", SIZE)[: fault.received])
+    check_kept(rig.spool, fault, picture("", SIZE)[: fault.received])
+
+
+async def test_the_total_is_for_one_request(make_rig: MakeRig) -> None:
+    """Not for the next one over the same connection."""
+    rig = make_rig(total_timeout=0.4)
+    rig.web.serve("/a", Answer(Picture(600), delay=0.24))
+    for _ in range(2):
+        await rig.arrival("/a")
+    assert len({request.client for request in rig.web.requests}) == 1
 
 
 async def test_the_total_includes_the_wait_for_an_answer(make_rig: MakeRig) -> None:

@@ -26,6 +26,7 @@ from fetcher.demo.steps import (
 )
 from fetcher.demo.web import Web
 from fetcher.model import Arrival, Fault
+from fetcher.transport import requests
 from tests.transport.harness import MakeRig, Rig, bytes_of, head_of, real_socket, served_by
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"
@@ -63,6 +64,7 @@ async def test_a_connection_is_used_again_if_nothing_is_left_on_it(
 ) -> None:
     rig.web.serve("/a", step, IMAGE)
     await rig.fetch("/a")
+    assert len(rig.transport._requests._longest_idle) == (1 if kept else 0)
     await rig.arrival("/a")
     assert clients(rig) == (1 if kept else 2)
 
@@ -182,7 +184,8 @@ async def test_what_nobody_asked_for_answers_nothing(rig: Rig, surplus: bytes, s
     assert [head.split(b" ")[1] for head in asked] == [b"/1", b"/2"]
 
 
-async def test_an_end_that_the_loop_has_not_seen_yet_is_seen(rig: Rig) -> None:
+@pytest.mark.parametrize("kind", ["FIN", "RST"])
+async def test_an_end_that_the_loop_has_not_seen_yet_is_seen(rig: Rig, kind: str) -> None:
     """Closed by the server while it was idle: not even an attempt is lost."""
     idle, ended = asyncio.Event(), asyncio.Event()
 
@@ -191,8 +194,12 @@ async def test_an_end_that_the_loop_has_not_seen_yet_is_seen(rig: Rig) -> None:
         writer.write(OK)
         await idle.wait()
         if not ended.is_set():
-            with real_socket(writer) as connection:
-                connection.shutdown(socket.SHUT_WR)
+            if kind == "RST":
+                await reset(writer)
+                await asyncio.sleep(0)
+            else:
+                with real_socket(writer) as connection:
+                    connection.shutdown(socket.SHUT_WR)
             ended.set()
             await reader.read()
 
@@ -227,6 +234,53 @@ async def test_many_at_once(rig: Rig) -> None:
     for number, arrival in enumerate(await asyncio.gather(*fetches)):
         assert bytes_of(arrival) == Picture(2_000, str(number)).data()
     assert rig.web.count() == clients(rig) == 50
+
+
+async def test_connections_that_nobody_uses_do_not_pile_up(
+    make_rig: MakeRig, web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each to another host, as in many a list: those that are idle for longest are closed."""
+    monkeypatch.setattr(requests, "IDLE_AT_MOST", 5)
+    rig = make_rig(connect_to={"*.example:80": f"127.0.0.1:{web.port}"})
+    for number in range(20):
+        await rig.arrival(f"http://{number}.example/pic/k/600.jpg")
+    kept = rig.transport._requests
+    assert len(kept._longest_idle) == 5
+    for number in range(15, 20):
+        await rig.arrival(f"http://{number}.example/pic/k/600.jpg")
+    assert clients(rig) == 20
+    await rig.arrival("http://14.example/pic/k/600.jpg")
+    assert clients(rig) == 21
+    assert sum(map(len, kept._idle.values())) == len(kept._longest_idle) == 5
+
+
+async def test_connections_are_kept_for_a_while_only(
+    make_rig: MakeRig, web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(requests, "KEEP_ALIVE", 0.05)
+    rig = make_rig(connect_to={"*.example:80": f"127.0.0.1:{web.port}"})
+    for number in range(3):
+        await rig.arrival(f"http://{number}.example/pic/k/600.jpg")
+    kept = rig.transport._requests
+    assert len(kept._idle) == 3
+    while kept._idle:  # noqa: ASYNC110  no event tells
+        await asyncio.sleep(0.01)
+    assert not kept._longest_idle
+    await rig.arrival("http://0.example/pic/k/600.jpg")
+    assert clients(rig) == 4
+
+
+async def test_a_place_that_ended_is_forgotten(rig: Rig) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await head_of(reader)
+        writer.write(OK)
+        await head_of(reader)
+
+    async with served_by(talk) as port:
+        for _ in range(2):
+            await rig.fetch(f"http://127.0.0.1:{port}/")
+    assert not rig.transport._requests._idle
+    assert not rig.transport._requests._longest_idle
 
 
 async def test_what_is_not_told_apart_by_address_is_by_name(make_rig: MakeRig, web: Web) -> None:

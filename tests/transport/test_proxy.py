@@ -22,6 +22,7 @@ from tests.transport.harness import (
     MakeRig,
     Names,
     bytes_of,
+    closed_port,
     head_of,
     served_by,
 )
@@ -29,12 +30,6 @@ from tests.transport.harness import (
 NO_NAME = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 ELSEWHERE = "http://h.example/a?b"
 SECRETLY = "https://farm1.staticflickr.com/a"
-
-
-def closed_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @asynccontextmanager

@@ -29,7 +29,7 @@ from fetcher.demo.steps import (
 from fetcher.demo.wire import LAST_MODIFIED
 from fetcher.model import Arrival, Fault, Partial, Redirect
 from fetcher.model import Validators as Told
-from tests.transport.harness import LONG, MEMORY, SOON, MakeRig, Rig, bytes_of
+from tests.transport.harness import LATER, LONG, MEMORY, SOON, MakeRig, Rig, bytes_of
 
 SIZE = 50_000
 CUT = 20_000
@@ -159,7 +159,7 @@ async def test_a_new_beginning_that_is_cut_too(rig: Rig, spool: str) -> None:
 async def test_cut_again_and_again_it_grows(
     make_rig: MakeRig, kind: type[Close | Reset | Stall], memory: int
 ) -> None:
-    rig = make_rig(stall_timeout=SOON if kind is Stall else LONG)
+    rig = make_rig(stall_timeout=LATER if kind is Stall else LONG)
     partial = await cut_once(rig, Answer(PICTURE, end=kind(0)), Answer(PICTURE, end=kind(9_000)))
     for size in (CUT, CUT + 9_000, CUT + 18_000):
         fault = await rig.fault("/a", partial=partial, memory=memory)

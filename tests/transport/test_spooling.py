@@ -161,7 +161,7 @@ async def test_no_folder_to_spool_into(rig: Rig, step: Step, memory: int) -> Non
 
 
 # What fails when it is written, and once more when it is closed: less than Python's buffer.
-IN_PIECES = Answer(Picture(15_000), pace=Trickle(5_000, 0.01))
+IN_PIECES = Answer(Picture(15_000), pace=Trickle(3_000, 0.01))
 
 
 @pytest.mark.parametrize(
