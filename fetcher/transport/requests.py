@@ -181,7 +181,10 @@ class Requests:
     def _no_longer_idle(self, opened: _Open) -> _Open:
         del self._longest_idle[opened]
         there = self._idle[opened.place]
-        there.remove(opened)
+        if there[-1] is opened:
+            there.pop()
+        else:
+            there.remove(opened)
         if not there:
             del self._idle[opened.place]
         return opened
