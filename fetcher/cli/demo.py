@@ -36,7 +36,9 @@ def demo(directory: Path | None) -> int:
         raise UsageError(
             f"{directory} exists.", hint="Name a directory that is not there yet."
         ) from error
-    return _tour(directory.absolute(), console)
+    code = _tour(directory.absolute(), console)
+    console.print(f"All of it is kept in {directory}.", markup=False, highlight=False)
+    return code
 
 
 def _tour(directory: Path, console: Console) -> int:

@@ -24,7 +24,9 @@ from fetcher.source import read_ids
 @click.option(
     "--to", "directory", required=True, type=options.FILE, metavar="DIR", help="Where it goes."
 )
-@click.option("--subset", "subsets", multiple=True, help="Only this subset; may be repeated.")
+@click.option(
+    "--subset", "subsets", multiple=True, metavar="NAME", help="Only this subset; may be repeated."
+)
 @click.option(
     "--ids", "ids_file", type=options.FILE, metavar="FILE", help="Only the ids in this file."
 )
@@ -32,7 +34,9 @@ from fetcher.source import read_ids
 @click.option("--max-runtime", metavar="TIME", help="Stop after this time, such as 8h.")
 @click.option("--tolerate", metavar="SHARE", help="Exit 0 if at most this share, as 20%, is lost.")
 @click.option("--rate", metavar="N", help="Requests per second to each host group.")
-@click.option("--contact", help="Web page or mail address that the User-Agent names.")
+@click.option(
+    "--contact", metavar="WHO", help="Web page or mail address that the User-Agent names."
+)
 @options.configuration
 @options.manifest_option
 @options.json_option
@@ -96,8 +100,6 @@ def mirror(
 def _explain(result: Result, console: Console) -> None:
     """The last line: how it ended, and what to do now."""
     ending = result.ending
-    if not result.tally.total:
-        console.print("No row of the lists was selected: look at --subset, --ids and the lists.")
     rejected = result.tally.rows.rejected
     if rejected:
         console.print(
@@ -111,4 +113,4 @@ def _explain(result: Result, console: Console) -> None:
         reason = printable(ending.detail) or EndReason.STOPPED
         console.print(f"Stopped before the end ({reason}). The same command resumes.")
     elif result.exit is Exit.LOSSES:
-        console.print("Finished; some images could not be had. `why` above counts the causes.")
+        console.print("Finished; some images could not be had. The codes say why.")

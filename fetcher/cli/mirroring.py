@@ -184,6 +184,11 @@ class _Mirroring:
             tally = await manifest.selected_tally()
             result = Result(ending, tally, _exit_code(ending, tally, job.config.run.tolerate))
             await manifest.end_run(result.exit, ending.detail or ending.reason)
+            if not tally.total and not job.selection.everything and result.exit is Exit.COMPLETE:
+                raise UsageError(
+                    "No row of the lists was selected.",
+                    hint="Look at --subset and --ids, and at what the lists call their subsets.",
+                )
             return result
 
     async def _mirror(self, manifest: ManifestThread) -> Ending:

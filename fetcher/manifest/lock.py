@@ -128,7 +128,7 @@ def _locked(holder: Holder | None, path: Path) -> LockedError:
         )
     return LockedError(
         f"{who} holds the manifest (lock file {path}).",
-        hint="Wait for it, stop it (it loses nothing), or watch it with: fetcher status",
+        hint="Wait for it, stop it (it loses nothing), or watch it with: fetcher status DIR",
     )
 
 

@@ -45,7 +45,12 @@ _TABLE: Final = (
     # The list's URL, or where it leads, is not to be requested.
     CodeInfo("bad-url", _P, State.INVALID, "the URL cannot be parsed, or has no host"),
     CodeInfo("bad-scheme", _P, State.INVALID, "the URL's scheme is neither http nor https"),
-    CodeInfo("blocked-address", _P, State.INVALID, "leads to an address that is not allowed"),
+    CodeInfo(
+        "blocked-address",
+        _P,
+        State.INVALID,
+        "leads to an address that is not public; see network.allow_private_addresses",
+    ),
     CodeInfo("insecure-redirect", _P, State.INVALID, "an https URL redirects to plain http"),
     # May pass.
     CodeInfo("rate-limited", _T, State.FAILED, "the host answered 429 Too Many Requests"),

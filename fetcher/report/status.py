@@ -46,6 +46,10 @@ def show(console: Console, tally: Tally) -> None:
     console.print(_picture(tally))
 
 
+def _of_listed(tally: Tally) -> str:
+    return f" of {size(tally.expected_bytes)} listed" if tally.expected_bytes else ""
+
+
 def _picture(tally: Tally) -> RenderableType:
     states = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     states.add_column(justify="right")
@@ -70,7 +74,7 @@ def _picture(tally: Tally) -> RenderableType:
         Text(
             f"\nrows read {rows.read:,} = accepted {rows.accepted:,} + "
             f"duplicate {rows.duplicate:,} + rejected {rows.rejected:,}\n"
-            f"bytes stored {size(tally.stored_bytes)} of {size(tally.expected_bytes)} listed"
+            f"bytes stored {size(tally.stored_bytes)}{_of_listed(tally)}"
         )
     )
     return Group(*parts)

@@ -70,6 +70,12 @@ def test_a_file_that_is_no_list(content: bytes, word: str, bench: Bench) -> None
     no_list(bench, path, "list.csv", word)
 
 
+@pytest.mark.parametrize("options", ["--subset validatoin", "--subset validatoin --quiet"])
+def test_a_selection_of_nothing_is_no_success(options: str, bench: Bench) -> None:
+    done = fetcher(*bench.command(bench.rows(ROWS)), *options.split())
+    refused(done, "No row of the lists was selected", "--subset")
+
+
 def test_one_bad_list_among_good_ones(bench: Bench) -> None:
     listed = bench.rows(ROWS)
     refused(fetcher(*bench.command(listed, bench.place / "nowhere.csv")), "nowhere.csv")
