@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from typing import NoReturn
 
 import click
@@ -43,6 +44,9 @@ def main() -> NoReturn:
     except FetcherError as error:
         _show(error)
         sys.exit(error.exit)
+    except Exception:  # noqa: BLE001  a bug: told in full, and not as one of the promised endings
+        traceback.print_exc()
+        sys.exit(Exit.OUR_FAULT)
     sys.exit(code if isinstance(code, int) else Exit.COMPLETE)
 
 

@@ -69,7 +69,7 @@ class ThreadedLanding:
     def __init__(self, store: Store, rules: LandingRules, *, threads: int) -> None:
         self._store = store
         self._rules = rules
-        self._queue: SimpleQueue[_Arrived | Path | None] = SimpleQueue()
+        self._queue: SimpleQueue[_Arrived | None] = SimpleQueue()
         self._threads = [
             threading.Thread(target=self._work, name=f"landing-{n}", daemon=True)
             for n in range(threads)
@@ -92,7 +92,8 @@ class ThreadedLanding:
         self._queue.put(_Arrived(asset, arrival))
 
     def discard(self, partial: Partial) -> None:
-        self._queue.put(partial.path)
+        # At once: the next attempt spools to the same path, and must not lose it to a late removal.
+        self._abandon([partial.path])
 
     async def close(self) -> None:
         self._closing = True
@@ -111,18 +112,17 @@ class ThreadedLanding:
     # On the finishing threads.
 
     def _work(self) -> None:
-        batch: list[_Arrived | Path] = []
+        batch: list[_Arrived] = []
         try:
             while batch := self._take(linger=len(batch) > 1):
-                self._land([item for item in batch if isinstance(item, _Arrived)])
-                self._abandon(item for item in batch if isinstance(item, Path))
+                self._land(batch)
         except BaseException as error:  # noqa: BLE001  a bug, which ends the run
             assert self._tell_broken is not None  # noqa: S101  start() comes first
             self._tell_broken(error)
 
-    def _take(self, *, linger: bool) -> list[_Arrived | Path]:
+    def _take(self, *, linger: bool) -> list[_Arrived]:
         """What is queued, at least one item; empty at the end."""
-        batch: list[_Arrived | Path] = []
+        batch: list[_Arrived] = []
         item = self._queue.get()
         if linger and item is not None:
             time.sleep(LINGER)
@@ -139,8 +139,6 @@ class ThreadedLanding:
         return batch
 
     def _land(self, batch: Sequence[_Arrived]) -> None:
-        if not batch:
-            return
         results: list[Landed | Refused] = []
         staged: list[Staged] = []
         try:
@@ -247,9 +245,10 @@ class ThreadedLanding:
     def _begun(self, asset: Asset) -> Partial | None:
         """The beginning of a body. The MD5 decides in the end whether it is this image's."""
         part = self._leftovers.pop(f"{asset.asset_id}{SPOOL_SUFFIX}", None)
-        if part is None or asset.expected.md5 is None:
+        size = part.stat().st_size if part is not None else 0
+        if part is None or not size or asset.expected.md5 is None:
             return None
-        return Partial(part, part.stat().st_size, Validators())
+        return Partial(part, size, Validators())
 
     def _written(self, asset: Asset) -> Landed | None:
         """A file that was written, and then not published."""

@@ -131,6 +131,10 @@ class Engine:
         for runner in tuple(self._runners):
             runner.cancel()
 
+    @property
+    def ending(self) -> bool:
+        return self._ended.done()
+
     def groups(self) -> list[GroupStatus]:
         """The host groups that hold assets, for display."""
         return list(self._frontier.status())
@@ -144,6 +148,9 @@ class Engine:
             return await self._run()
         except* FetcherError as errors:
             raise errors.exceptions[0] from None
+        finally:
+            # However it ended: no thread may go on storing when the manifest's lock is given up.
+            await self._landing.close()
 
     async def _run(self) -> Ending:
         async with asyncio.TaskGroup() as tasks:
@@ -169,7 +176,8 @@ class Engine:
         if self._timer is not None:
             self._timer.cancel()
         for parked in self._parked:
-            parked.set_result(None)
+            if not parked.done():
+                parked.set_result(None)
         self._parked.clear()
         busy = self._frontier.slots_taken
         if busy and ending.reason is not EndReason.COMPLETE:
@@ -324,7 +332,6 @@ class Engine:
             self._throttled.pop(job.group, None)
             self._landing_jobs[asset.asset_id] = (job, result)
             self._landing.submit(asset, result)
-            self._back_in_order()
         elif isinstance(result, Redirect):
             self._redirected(job, result, now)
         else:
@@ -410,6 +417,7 @@ class Engine:
             if isinstance(result, Refused):
                 self._failed(job, result.fault, self._clock.now())
             else:
+                self._back_in_order()
                 self._ledger.landed(job, arrival, result, self._clock)
 
     def _landing_broke(self, error: BaseException) -> None:

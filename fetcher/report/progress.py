@@ -28,6 +28,10 @@ GROUPS_SHOWN: Final = 8
 REDRAW: Final = 0.25
 LINE_EVERY: Final = 10.0
 
+# A terminal that is gone, a pipe whose reader is: no reason to stop a run of weeks. The console
+# itself would end the process on a broken pipe.
+_NOBODY_READS: Final = (OSError, SystemExit)
+
 _COLOURS: Final = {
     State.VERIFIED: "green",
     State.UNVERIFIED: "green",
@@ -68,10 +72,17 @@ class Progress:
     async def run(self, groups: Callable[[], Sequence[GroupStatus]]) -> None:
         """``groups``: the host groups that are busy, asked for each time it draws."""
         self._groups = groups
-        if not self._live:
-            while True:
-                await asyncio.sleep(LINE_EVERY)
-                self._line(self._summary())
+        try:
+            await (self._draw() if self._live else self._report())
+        except _NOBODY_READS:
+            self._console.quiet = True
+
+    async def _report(self) -> None:
+        while True:
+            await asyncio.sleep(LINE_EVERY)
+            self._line(self._summary())
+
+    async def _draw(self) -> None:
         with self._display() as live:
             try:
                 while True:
@@ -86,7 +97,10 @@ class Progress:
     def _line(self, sentence: str) -> None:
         stamp = datetime.fromtimestamp(self._clock.wall(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         # As a Text it is not searched for markup and emoji, which a name may look like.
-        self._console.print(Text(f"{stamp}  {sentence}"), soft_wrap=True)
+        try:
+            self._console.print(Text(f"{stamp}  {sentence}"), soft_wrap=True)
+        except _NOBODY_READS:
+            self._console.quiet = True
 
     def _summary(self) -> str:
         tally = self._tally

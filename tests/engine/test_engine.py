@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fetcher.engine import EndReason
+from fetcher.engine import EndReason, Engine
 from fetcher.events import CooledDown, Draining, Paused, Resumed
 from fetcher.model import (
     Expectation,
@@ -213,6 +213,14 @@ def test_what_an_earlier_run_stored_is_settled_without_a_request() -> None:
     assert (rig.state(0), rig.settled(0).attempt) == (State.VERIFIED, 0)
 
 
+def test_a_landing_that_keeps_refusing_is_left_alone_longer_and_longer() -> None:
+    refusals = [Fault("out-of-descriptors")] * 4
+    rig = one(GOOD, prepare=lambda rig: rig.landing.refuse.extend(refusals))
+    rig.run()
+    assert [e.seconds for e in rig.events if isinstance(e, Paused)] == [1, 2, 4, 8]
+    assert (rig.state(0), rig.settled(0).attempt) == (State.VERIFIED, 1)
+
+
 # A bug in a finishing thread.
 
 
@@ -268,6 +276,18 @@ def test_stopping_does_not_wait_for_ever() -> None:
     rig = one(GOOD, latency=1e6, drain=3.0, at={1.0: lambda e: e.stop("SIGTERM")})
     assert rig.run().reason is EndReason.STOPPED
     assert rig.state(0) is State.PENDING
+    assert not rig.manifest.leased
+
+
+def test_stopping_twice_in_one_turn_of_the_loop() -> None:
+    def both(engine: Engine) -> None:
+        engine.stop("SIGTERM")
+        engine.stop_now()
+
+    urls = [f"http://a.test/{n}" for n in range(4)]
+    scripts: dict[str, list[Result]] = {url: [Fault("http-5xx")] for url in urls}
+    rig = Rig([row(n, url) for n, url in enumerate(urls)], scripts, at={0.3: both})
+    assert rig.run().reason is EndReason.STOPPED
     assert not rig.manifest.leased
 
 
