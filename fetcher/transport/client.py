@@ -17,20 +17,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
-from yarl import URL
 
 from fetcher.model import Arrival, Fault, Redirect
 from fetcher.policy.addresses import is_public
 from fetcher.policy.oserrors import disk_fault
 from fetcher.ports import FetchRequest
-from fetcher.transport.asking import RefusedError, prepare
+from fetcher.transport.asking import Origin, RefusedError, prepare
 from fetcher.transport.connector import (
     BlockedAddressError,
     CheckedConnector,
     CheckedResolver,
     LookUp,
     NameServers,
-    canonical,
     is_address,
     system_look_up,
 )
@@ -107,14 +105,14 @@ class HttpTransport:
 
     async def _fetch(self, request: FetchRequest) -> Arrival | Redirect | Fault:
         try:
-            url, headers = prepare(request)
+            destination, headers = prepare(request)
         except RefusedError as error:
             return Fault(error.code, str(error))
         exchange = Exchange(request, max_bytes=self._options.max_bytes, wall=self._wall)
         try:
             if self._options.proxy is not None:
-                self._check(url)
-            async with self._requests.get(url, headers) as response:
+                self._check(destination.origin)
+            async with self._requests.get(destination, headers) as response:
                 if self._options.proxy is not None and response.status == PROXY_REFUSES_US:
                     return Fault("proxy-unreachable", "it refuses us", response.status)
                 return await exchange.take(response)
@@ -123,22 +121,22 @@ class HttpTransport:
             assert isinstance(cause, OSError)  # noqa: S101  SpoolError is raised from nothing else
             return Fault(disk_fault(cause), describe(cause), received=exchange.received)
         except Exception as error:  # noqa: BLE001  the one boundary where all of it becomes a code
-            code = await self._code(error, url)
+            code = await self._code(error, destination.origin)
             return Fault(code, describe(error), received=exchange.received)
 
-    def _check(self, url: URL) -> None:
+    def _check(self, origin: Origin) -> None:
         """Of what a proxy connects to, only what is no name, or always the same, can be checked.
 
         Raises ``BlockedAddressError``.
         """
-        host = canonical(url.raw_host or "")
+        host = origin.host
         if self._options.allow_private:
             return
         refused = not is_public(host) if is_address(host) else _means_this_machine(host)
         if refused:
             raise BlockedAddressError(host, [host])
 
-    async def _code(self, error: Exception, url: URL) -> str:
+    async def _code(self, error: Exception, origin: Origin) -> str:
         """What ``classify`` says; but where that would put the blame for a silent proxy or name
         server on a host, they are blamed.
         """
@@ -146,12 +144,10 @@ class HttpTransport:
         if self._options.proxy is not None:
             # Whatever is looked up is the proxy, and so is whom plain requests connect to.
             of_proxy = isinstance(error, aiohttp.ClientConnectorDNSError) or (
-                code == "connect-timeout" and url.scheme == "http"
+                code == "connect-timeout" and origin.url.scheme == "http"
             )
             return "proxy-unreachable" if of_proxy else code
-        unanswered = code == "connect-timeout" and self._servers.is_asked(
-            canonical(url.raw_host or "")
-        )
+        unanswered = code == "connect-timeout" and self._servers.is_asked(origin.host)
         if code != "dns-failure" and not unanswered:
             return code
         return "dns-failure" if await self._servers.answer() else "resolver-unreachable"
