@@ -69,6 +69,11 @@ class Transport(Protocol):
         file is left behind.
         """
 
+    async def reach(self, url: str) -> bool:
+        """Whether a connection to where ``url`` is can be opened. Sends no request; never raises
+        for what a server or the network may do.
+        """
+
     async def close(self) -> None:
         """Close every connection."""
 
@@ -204,6 +209,9 @@ class Crew(Protocol):
 
     def send(self, errand: Errand) -> None:
         """Begin with it at once. One errand at a time for each asset."""
+
+    async def reach(self, urls: Sequence[str]) -> bool:
+        """Whether a connection to any of these can be opened. Sends no request."""
 
     def abandon(self) -> None:
         """Break off every request that is under way."""

@@ -61,6 +61,14 @@ class TaskCrew:
             self._runners[runner] = None
             runner.add_done_callback(self._ended)
 
+    async def reach(self, urls: Sequence[str]) -> bool:
+        tries = [asyncio.ensure_future(self._transport.reach(url)) for url in urls]
+        try:
+            return any([await reached for reached in asyncio.as_completed(tries)])
+        finally:
+            for one in tries:
+                one.cancel()
+
     def abandon(self) -> None:
         for runner in tuple(self._runners):
             runner.cancel()

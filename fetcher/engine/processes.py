@@ -20,6 +20,7 @@ import multiprocessing
 import socket
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ from zlib import crc32
 
 from fetcher.engine.courier import Courier
 from fetcher.engine.messages import pack_errand, unpack
-from fetcher.engine.worker import Abandon, Broke, Close, Closed, Recipe, work
+from fetcher.engine.worker import Abandon, Broke, Close, Closed, Reach, Reached, Recipe, work
 from fetcher.model import Fault
 from fetcher.ports import Arrived, Errand, Refused, Report
 
@@ -92,6 +93,8 @@ class _Worker:
     courier: Courier = field(init=False)
     out: dict[int, bool] = field(default_factory=dict)
     """Errands that it has not reported the end of: whether their images have arrived."""
+    asked: deque[asyncio.Future[bool]] = field(default_factory=deque)
+    """Whether it can reach something, in the order of the questions."""
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     """It has nothing more to say."""
 
@@ -129,6 +132,16 @@ class ProcessCrew:
         worker = min(self._choice(errand.group), key=_load)
         worker.out[errand.asset.asset_id] = False
         worker.courier.send(pack_errand(errand))
+
+    async def reach(self, urls: Sequence[str]) -> bool:
+        """By one worker: all of them are on the same machine."""
+        if not self._workers:
+            return False
+        worker = self._workers[0]
+        asked = asyncio.get_running_loop().create_future()
+        worker.asked.append(asked)
+        worker.courier.send(Reach(tuple(urls)))
+        return bool(await asked)
 
     def abandon(self) -> None:
         for worker in self._workers:
@@ -180,6 +193,8 @@ class ProcessCrew:
                 else:
                     del worker.out[message.asset_id]
                 reports.append(message)
+            elif isinstance(message, Reached):
+                _answer(worker.asked.popleft(), reached=message.reached)
             elif isinstance(message, Closed):
                 worker.gone.set()
             elif isinstance(message, Broke):
@@ -199,6 +214,8 @@ class ProcessCrew:
         if worker.gone.is_set():
             return
         worker.gone.set()
+        for asked in worker.asked:
+            _answer(asked, reached=False)
         self._workers.remove(worker)
         self._choices.clear()
         fault = Fault("worker-lost", f"worker process {worker.process.pid} died")
@@ -220,6 +237,11 @@ class ProcessCrew:
         """Another process in its place. Not by fork: by now there are threads, and a lock."""
         await asyncio.to_thread(dead.join)
         await self._engage(await asyncio.to_thread(Hired, self._recipe, "spawn"))
+
+
+def _answer(asked: asyncio.Future[bool], *, reached: bool) -> None:
+    if not asked.done():  # else nobody waits for it any more
+        asked.set_result(reached)
 
 
 def _load(worker: _Worker) -> int:

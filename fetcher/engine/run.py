@@ -23,6 +23,7 @@ from enum import StrEnum
 from typing import Final
 
 from fetcher.engine.ledger import Entry, Ledger
+from fetcher.engine.suspicion import SILENCE, Held, Suspicion
 from fetcher.errors import FetcherError
 from fetcher.events import CooledDown, Draining, Paused, Resumed
 from fetcher.model import Asset, Fate, Fault, Landed, LeaseRequest, Redirect
@@ -106,6 +107,7 @@ class Engine:
         self._out: dict[int, Job] = {}
         """What the crew has not reported the end of, by asset."""
         self._throttled: dict[str, int] = {}
+        self._suspicion = Suspicion(reach=crew.reach, theirs=self._charge, ours=self._excuse)
         self._leased = 0
         self._pauses = 0
         self._paused_until = -math.inf
@@ -182,6 +184,7 @@ class Engine:
         if busy and ending.reason is not EndReason.COMPLETE:
             self._observer.notify(Draining(ending.detail or ending.reason, busy))
         await self._crew.close(self._drain_for)
+        self._suspicion.close()
 
     async def _return_leases(self) -> None:
         # What there is of their bodies is removed when the recovery is closed.
@@ -291,6 +294,7 @@ class Engine:
         for asset_id, result in reports:
             if isinstance(result, Arrived):
                 job = self._out[asset_id]
+                self._suspicion.answered(job)
                 job.received = result.received
                 self._frontier.finished(job, result.received, now)
                 self._throttled.pop(job.group, None)
@@ -309,15 +313,36 @@ class Engine:
             job.partial = None
             self._failed(job, result.fault, now)
         elif isinstance(result, Redirect):
+            self._suspicion.answered(job)
             self._frontier.finished(job, 0, now)
             self._redirected(job, result, now)
         elif isinstance(result, Fault):
             self._frontier.finished(job, result.received, now)
-            self._failed(job, result, now)
+            if result.code in SILENCE:
+                self._suspicion.hold(job, result)
+            else:
+                if result.http_status is not None:
+                    self._suspicion.answered(job)
+                self._failed(job, result, now)
         else:
             self._frontier.finished(job, 0, now)
             self._frontier.retry(job, now, now)
             job.partial = None
+
+    def _charge(self, held: Held) -> None:
+        """Others answer: who was silent has to answer for it."""
+        for job, fault in held:
+            self._failed(job, fault, self._clock.now())
+        self._pump()
+
+    def _excuse(self, held: Held) -> None:
+        """Nobody answers: it is our network, and no attempt is charged."""
+        for job, fault in held:
+            if fault.partial is not None:
+                job.partial = fault.partial
+            local = Fault("network-down", f"{fault.code} at hosts of different owners")
+            self._our_fault(job, local, self._clock.now())
+        self._pump()
 
     def _redirected(self, job: Job, redirect: Redirect, now: float) -> None:
         code = self._options.redirects.judge(job.url, redirect.target, job.hops)

@@ -37,6 +37,20 @@ class Recipe(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Reach:
+    """To a worker: try whether any of these can be reached."""
+
+    urls: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """From a worker: whether it could, in the order of the questions."""
+
+    reached: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Abandon:
     """To a worker: break off every request."""
 
@@ -82,13 +96,16 @@ class _Service:
     def __init__(self, crew: Crew) -> None:
         self._crew = crew
         self._patience: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        self._questions: asyncio.Queue[Reach] = asyncio.Queue()
         self._hung_up = asyncio.Event()
         self._all_said = False
 
     async def serve(self, end: socket.socket) -> None:
         await self._crew.start(self._deliver, self._broken)
         self._courier = await Courier.over(end, self._receive, self._lost)
+        answering = asyncio.create_task(self._answer())
         await self._crew.close(await self._patience)
+        answering.cancel()
         self._courier.send(Closed())
         self._all_said = True
         self._courier.close()
@@ -98,10 +115,17 @@ class _Service:
         for message in map(unpack, messages):
             if isinstance(message, Errand):
                 self._crew.send(message)
+            elif isinstance(message, Reach):
+                self._questions.put_nowait(message)
             elif isinstance(message, Abandon):
                 self._crew.abandon()
             elif isinstance(message, Close) and not self._patience.done():
                 self._patience.set_result(message.patience)
+
+    async def _answer(self) -> None:
+        while True:
+            question = await self._questions.get()
+            self._courier.send(Reached(await self._crew.reach(question.urls)))
 
     def _deliver(self, reports: Sequence[Report]) -> None:
         for report in reports:

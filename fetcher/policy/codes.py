@@ -72,6 +72,7 @@ _TABLE: Final = (
     CodeInfo("protocol-error", _T, State.FAILED, "the answer is not valid HTTP"),
     # Ours: no attempt is charged, nothing is settled.
     CodeInfo("no-route", _L, State.PENDING, "this machine has no route to the network"),
+    CodeInfo("network-down", _L, State.PENDING, "hosts of different owners all fell silent"),
     CodeInfo("out-of-descriptors", _L, State.PENDING, "this process may open no more files"),
     CodeInfo("resolver-unreachable", _L, State.PENDING, "no name server answers"),
     CodeInfo("proxy-unreachable", _L, State.PENDING, "the configured proxy does not answer"),

@@ -10,6 +10,7 @@ it is. Its file is removed if another body arrives in its place, and if the fetc
 from __future__ import annotations
 
 import asyncio
+import errno
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -66,14 +67,14 @@ class HttpTransport:
         self._options = options
         self._wall = wall
         self._servers = NameServers(look_up, patience=options.connect_timeout)
-        resolver = CheckedResolver(
+        self._resolver = CheckedResolver(
             self._servers,
             options.connect_to,
             # With a proxy, nothing is looked up but the proxy, which is the operator's word.
             allow_private=options.allow_private or options.proxy is not None,
         )
         self._requests = Requests(
-            CheckedConnector(resolver, tls=_tls_context(options.ca_file)),
+            CheckedConnector(self._resolver, tls=_tls_context(options.ca_file)),
             headers={
                 "User-Agent": options.user_agent,
                 "Accept": "image/*,*/*;q=0.8",
@@ -91,6 +92,14 @@ class HttpTransport:
     async def close(self) -> None:
         await self._requests.close()
         await self._servers.close()
+
+    async def reach(self, url: str) -> bool:
+        try:
+            destination, _ = prepare(FetchRequest(url, 0, 0, ""))
+            await self._requests.reach(destination.origin)
+        except Exception:  # noqa: BLE001  the answer to the question
+            return False
+        return True
 
     async def fetch(self, request: FetchRequest) -> Arrival | Redirect | Fault:
         try:
@@ -141,6 +150,10 @@ class HttpTransport:
         server on a host, they are blamed.
         """
         code = classify(error)
+        if isinstance(error, OSError) and error.errno == errno.ENETUNREACH:
+            # If the kernel would send, somebody on the way has said so: of that host's network.
+            known = await self._resolver.has_a_way(origin.host, origin.url.port or 0)
+            code = "host-unreachable" if known else "no-route"
         if self._options.proxy is not None:
             # Whatever is looked up is the proxy, and so is whom plain requests connect to.
             of_proxy = isinstance(error, aiohttp.ClientConnectorDNSError) or (

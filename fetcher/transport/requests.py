@@ -123,6 +123,10 @@ class Requests:
         """One GET, to be entered: ``async with requests.get(…) as response``."""
         return Get(self, destination, headers)
 
+    async def reach(self, origin: Origin) -> None:
+        """Open a new connection, and keep it for the next request there. Raises as the library."""
+        self.give_back(await self._connect(origin))
+
     async def take(self, origin: Origin) -> _Open:
         """A connection: an idle one, or a new one."""
         place = origin.place
@@ -131,6 +135,9 @@ class Requests:
             if opened.in_order() and opened.is_silent():
                 return opened
             opened.connection.close()
+        return await self._connect(origin)
+
+    async def _connect(self, origin: Origin) -> _Open:
         request = aiohttp.ClientRequest(
             "GET", origin.url, headers=self._headers, loop=self._loop, proxy=self._proxy
         )
@@ -138,7 +145,7 @@ class Requests:
             connection = await self._connector.connect(request, traces=[], timeout=self._timeout)
         except TimeoutError as error:
             raise aiohttp.ConnectionTimeoutError(f"no connection to {request.host}") from error
-        return _Open(place, connection, request)
+        return _Open(origin.place, connection, request)
 
     def give_back(self, opened: _Open) -> None:
         """Keep it for the next request there, if it can be used again."""

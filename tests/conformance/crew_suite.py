@@ -162,6 +162,13 @@ class CrewSuite:
         assert book.of(1) == [Fault("truncated", "1000", partial=partial)]
         await crew.close(PATIENCE)
 
+    async def test_one_that_can_be_reached_is_enough(self, crew: Crew) -> None:
+        await Book(crew).start()
+        assert await crew.reach(["http://h.test/down", "http://h.test/up"])
+        assert not await crew.reach(["http://h.test/down"])
+        assert not await crew.reach([])
+        await crew.close(PATIENCE)
+
     async def test_a_bug_is_told_and_not_swallowed(self, crew: Crew) -> None:
         book = Book(crew)
         await book.start()

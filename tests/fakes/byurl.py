@@ -42,6 +42,9 @@ class ByUrlTransport:
             self._landing.refuse.append(Fault("disk-full", "no room"))
         return image((number if kind != "wrong" else "x").encode() * 50, request.url)
 
+    async def reach(self, url: str) -> bool:
+        return url.endswith("/up")
+
     async def close(self) -> None:
         pass
 
