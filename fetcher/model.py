@@ -124,8 +124,7 @@ class LeaseRequest:
     """The same for host groups not named in ``room``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Validators:
+class Validators(NamedTuple):
     """What a server said that identifies these very bytes (RFC 9110 section 8.8)."""
 
     etag: str | None = None

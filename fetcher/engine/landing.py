@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Final
+from typing import Final, NamedTuple
 
 from fetcher.engine.measuring import key, measure
 from fetcher.errors import StoreError
@@ -39,8 +39,7 @@ class LandingRules:
     placeholder_digests: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class _Arrived:
+class _Arrived(NamedTuple):
     asset: Asset
     arrival: Arrival
 

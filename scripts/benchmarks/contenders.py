@@ -20,6 +20,7 @@ from scripts.benchmarks.corpus import Image
 from scripts.benchmarks.delivery import unverified
 from scripts.benchmarks.inputs import Item
 from scripts.benchmarks.tools import Tool
+from scripts.benchmarks.web import HOSTS
 
 CONNECTIONS: Final = 64
 _OBVIOUS: Final = Path(__file__).with_name("obvious.py")
@@ -70,8 +71,9 @@ def _fetcher(task: Task) -> tuple[str, ...]:
     settings = (
         "network.allow_private_addresses=true",
         "hosts.default.rate=unlimited",
-        f"hosts.default.concurrency={CONNECTIONS}",
-        f"fetch.concurrency={CONNECTIONS}",
+        # Each address is a host group. As many requests as the others have may be under way;
+        # fetch.concurrency also counts images that are being stored and written down.
+        f"hosts.default.concurrency={CONNECTIONS // len(HOSTS)}",
         *task.options,
     )
     sets = (argument for setting in settings for argument in ("--set", setting))
