@@ -27,7 +27,6 @@ from fetcher.transport.connector import (
     BlockedAddressError,
     CheckedResolver,
     NameServers,
-    canonical,
     is_address,
 )
 from scripts.fuzzing.laws import Choices, Target, header, require
@@ -50,11 +49,14 @@ def _url(data: bytes) -> None:
         return
     if isinstance(judged, str):
         return  # never asked for, as it was judged first
-    require(asked.scheme == judged.scheme, f"{judged} is asked by {asked.scheme}")
-    require(asked.port == judged.port, f"{judged} is asked at port {asked.port}")
-    require(canonical(asked.raw_host or "") == judged.host, f"{judged} is asked of {asked}")
-    require(asked.user is None and asked.password is None, "the URL on the wire has credentials")
-    line = asked.raw_path_qs
+    require(whom.scheme == judged.scheme, f"{judged} is asked by {whom.scheme}")
+    require(whom.port == judged.port, f"{judged} is asked at port {whom.port}")
+    require(asked.origin.host == judged.host, f"{judged} is asked of {asked}")
+    require(
+        whom.user is None and whom.password is None,
+        "the URL on the wire has credentials",
+    )
+    line = asked.target
     require(line.startswith("/") and _ON_THE_WIRE.fullmatch(line), f"asked for {line!r}")
     _same_path(url, line)
     require("@" in url or not headers, f"headers of nobody: {headers}")
@@ -166,9 +168,9 @@ def _redirect(data: bytes) -> None:
     with suppress(RefusedError):
         asked, headers = prepare(FetchRequest(target, 1, 0, Path("spool")))
         if isinstance(judged, urls.Target):
-            require(canonical(asked.raw_host or "") == judged.host, f"{judged} is asked of {asked}")
+            require(asked.origin.host == judged.host, f"{judged} is asked of {asked}")
             require("Authorization" not in headers or "@" in location, "credentials are sent on")
-            require(asked.port == judged.port, "asked at another port")
+            require(asked.origin.url.port == judged.port, "asked at another port")
 
 
 def _address(data: bytes) -> None:
