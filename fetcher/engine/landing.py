@@ -21,6 +21,7 @@ from queue import Empty, SimpleQueue
 from typing import Final
 
 from fetcher.errors import StoreError
+from fetcher.killpoints import Point, reached
 from fetcher.model import (
     Arrival,
     Asset,
@@ -153,6 +154,7 @@ class ThreadedLanding:
             fault = Fault(error.fault_code, str(error))
             results = [Refused(item.asset.asset_id, fault) for item in batch]
         assert self._deliver is not None  # noqa: S101  start() comes first
+        reached(Point.LANDED)
         self._deliver(results)
 
     def _abandon(self, paths: Iterable[Path]) -> None:
@@ -167,11 +169,13 @@ class ThreadedLanding:
         """
         with self._adopting, suppress(StoreError):
             self._abandon(list(self._store.leftovers()))
+        reached(Point.SWEPT)
 
     def _settle_one(self, item: _Arrived) -> tuple[Landed | Refused, Staged | None]:
         """What becomes of one arrival, and what is to be published for it."""
         asset, arrival = item.asset, item.arrival
         receipt = self._measure(arrival)
+        reached(Point.HASHED)
         verdict = verify.judge(
             asset.expected, receipt, placeholder_digests=self._rules.placeholder_digests
         )
@@ -228,6 +232,7 @@ class ThreadedLanding:
                     written.append(landed)
                 elif (part := self._begun(asset)) is not None:
                     partials[asset.asset_id] = part
+            reached(Point.FOUND)
             # They may have been named and not yet synced when the other run was killed.
             self._store.confirm([landed.path for landed in published if landed.path is not None])
         return Adoption((*published, *written), partials)

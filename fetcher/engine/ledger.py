@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from fetcher.events import Settled
+from fetcher.killpoints import Point, reached
 from fetcher.model import Arrival, Fault, Landed, Outcome, State
 from fetcher.policy import codes
 from fetcher.policy.groups import Job
@@ -58,7 +59,9 @@ class Ledger:
                 continue
             batch, self._entries = self._entries, []
             self._committing = len(batch)
+            reached(Point.DELIVERED)
             await self._manifest.settle([entry.outcome for entry in batch])
+            reached(Point.TOLD)
             self._committing = 0
             self._observer.notify(Settled(tuple(entry.outcome for entry in batch)))
             self._committed(batch)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from fetcher.errors import ManifestError
+from fetcher.killpoints import Point, reached
 from fetcher.manifest import runs, schema, tallies
 from fetcher.manifest.bulk import Bulk
 from fetcher.manifest.faults import translated
@@ -104,6 +105,7 @@ class Database:
         """
         schema.require_sqlite()
         lock = RunLock.acquire(path, command=command, now=wall())
+        reached(Point.LOCKED)
         try:
             with translated(path):
                 connection = _connect(path)
@@ -121,12 +123,14 @@ class Database:
     def begin_run(self, info: RunInfo) -> int:
         with self._transaction():
             run_id = runs.begin(self._connection, info, self._wall())
+        reached(Point.RUN_BEGUN)
         self._run_id = run_id
         return run_id
 
     def end_run(self, exit_code: int, reason: str | None = None) -> None:
         with self._transaction():
             runs.end(self._connection, self._running(), exit_code, reason, self._wall())
+        reached(Point.RUN_ENDED)
 
     def last_run_ended_cleanly(self) -> bool:
         """Whether the run before this one came to its end; true if there was none."""
@@ -142,6 +146,7 @@ class Database:
         """All of its sources are finished."""
         with self._transaction():
             self._sources.finish_list(path, fingerprint)
+        reached(Point.LIST_FINISHED)
 
     def begin_source(self, info: SourceInfo, fingerprint: str) -> SourceCursor:
         """Where to go on reading ``info``.
@@ -150,6 +155,7 @@ class Database:
         """
         with self._transaction():
             begun = self._sources.begin(info, fingerprint)
+        reached(Point.SOURCE_BEGUN)
         self._sources.apply(begun)
         return begun.cursor
 
@@ -161,6 +167,8 @@ class Database:
         """
         with self._transaction():
             batch = self._importer.write(source_id, rows, through_line, int(self._wall()))
+            reached(Point.ROWS_WRITTEN)
+        reached(Point.ROWS_COMMITTED)
         self._importer.apply(batch, source_id, through_line)
         return batch.tally
 
@@ -169,18 +177,22 @@ class Database:
         self._sources.reading(source_id)
         with self._transaction():
             self._sources.finish(source_id)
+        reached(Point.SOURCE_FINISHED)
         self._sources.finished(source_id)
 
     def finish_import(self) -> None:
         """All lists of the command are finished: forget what only telling duplicates needed."""
         with self._transaction():
             self._connection.execute("DELETE FROM seen")
+        reached(Point.IMPORT_FINISHED)
         self._sources.reset()
 
     def lease_part(self, request: LeaseRequest) -> LeasePart:
         """A slice of a lease; if it is empty and not done, ask again."""
+        reached(Point.BEFORE_LEASE)
         with self._transaction("BEGIN"):  # writes nothing but the ring, which is temporary
             part = self._leases.take(request)
+        reached(Point.LEASED)
         self._leases.keep(part.leased)
         return part
 
@@ -188,6 +200,7 @@ class Database:
         leased = [self._leases.out(asset_id) for asset_id in asset_ids]
         with self._transaction("BEGIN"):
             self._leases.offer_back(leased)
+        reached(Point.GIVEN_BACK)
         self._leases.end(asset_ids)
 
     def settle(self, outcomes: Sequence[Outcome]) -> None:
@@ -196,6 +209,7 @@ class Database:
             codes = Settlement.codes(outcomes, self._names.codes)
             settlement = Settlement(outcomes, self._leases, codes, run_id)
             settlement.write(self._connection)
+        reached(Point.SETTLED)
         settlement.apply()
 
     def tally(self) -> Tally:
@@ -232,6 +246,7 @@ class Database:
             with suppress(sqlite3.Error):  # a courtesy: the manifest is whole either way
                 self._connection.execute("PRAGMA busy_timeout = 0")
                 self._connection.execute("PRAGMA journal_mode = DELETE")
+            reached(Point.LOG_FOLDED)
         finally:
             self._connection.close()
             self._lock.release()
@@ -262,6 +277,7 @@ def _connect(path: Path) -> sqlite3.Connection:
             connection.execute(f"PRAGMA {pragma}")
         schema.version_of(connection, path)  # before anything is changed
         _log_ahead(connection, path)
+        reached(Point.LOG_AHEAD)
         schema.migrate(connection, path)
     except BaseException:
         connection.close()
