@@ -12,12 +12,15 @@ from fetcher.ports import Adoption, Refused
 
 
 class InlineLanding:
-    """``kept`` by asset id. ``refuse`` names faults for the next arrivals, in order."""
+    """``kept`` by asset id. ``refuse`` names faults for the next arrivals, in order; ``blind``
+    those of the next looks at what an earlier run left.
+    """
 
     def __init__(self, *, delay: float = 0.0) -> None:
         self.kept: dict[int, bytes] = {}
         self.discarded: list[Partial] = []
         self.refuse: list[Fault] = []
+        self.blind: list[Fault] = []
         self.adoption = Adoption()
         self._delay = delay
         self._under_way = 0
@@ -41,6 +44,8 @@ class InlineLanding:
         self.discarded.append(partial)
 
     async def adopt(self, assets: Sequence[Asset]) -> Adoption:
+        if self.blind:
+            return Adoption(fault=self.blind.pop(0))
         ids = {asset.asset_id for asset in assets}
         return Adoption(
             tuple(landed for landed in self.adoption.landed if landed.asset_id in ids),
