@@ -38,7 +38,7 @@ from fetcher.engine import (
     ThreadedLanding,
 )
 from fetcher.engine.landing import SPOOL_SUFFIX
-from fetcher.errors import Exit, FetcherError, UsageError
+from fetcher.errors import Exit, FetcherError, LockedError, UsageError
 from fetcher.events import Event, RowsImported
 from fetcher.manifest import ManifestThread, RunInfo
 from fetcher.model import Keep, Selection, Tally
@@ -164,12 +164,22 @@ class _Mirroring:
         self._groups = host_groups(job.config)
 
     async def run(self) -> Result:
+        try:
+            return await self._run()
+        except LockedError:
+            raise  # the place for temporary files is in use
+        except FetcherError:
+            self._store.close()
+            raise
+
+    async def _run(self) -> Result:
         job, command = self._job, " ".join(self._job.command)
         async with ManifestThread(
             job.manifest,
             command=command,
             group_of=self._groups.group_of,
             selection=job.selection,
+            images_stored=not self._store.is_fresh(),
         ) as manifest:
             # From here on nobody else works in DIR: the manifest's lock is ours.
             shown = json.dumps(as_dict(job.loaded)["config"], ensure_ascii=False)
