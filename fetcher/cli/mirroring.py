@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -38,7 +38,14 @@ from fetcher.engine import (
     ThreadedLanding,
 )
 from fetcher.engine.landing import SPOOL_SUFFIX
-from fetcher.errors import Exit, FetcherError, LockedError, UsageError
+from fetcher.errors import (
+    DamagedListError,
+    Exit,
+    FetcherError,
+    LockedError,
+    SourceError,
+    UsageError,
+)
 from fetcher.events import Event, RowsImported
 from fetcher.manifest import ManifestThread, RunInfo
 from fetcher.model import Keep, Selection, Tally
@@ -250,7 +257,9 @@ class _Mirroring:
 
 
 async def _import_and_run(importer: Importer, engine: Engine) -> Ending:
-    """Both at once. A damaged list ends the run in good order, and is raised then."""
+    """Both at once. A damaged list ends the run in good order, and is raised then, unless the run
+    ended by a fault of its own; that one is told first, and both are told.
+    """
     running = asyncio.create_task(engine.run())
     importing = asyncio.create_task(importer.run())
     importing.add_done_callback(lambda done: _import_ended(done, engine))
@@ -261,6 +270,10 @@ async def _import_and_run(importer: Importer, engine: Engine) -> Ending:
         importing.cancel()
         await asyncio.wait([importing, running])
     if not importing.cancelled() and (error := importing.exception()) is not None:
+        if ending.reason is EndReason.LOCAL_FAULT and isinstance(error, FetcherError):
+            return replace(ending, detail=f"{ending.detail} Besides: {error.sentence}")
+        if isinstance(error, SourceError):
+            raise DamagedListError(error.sentence, hint=error.hint) from error
         raise error
     if importing.cancelled() and ending.reason is EndReason.LIMIT:
         # Not the end, even if all that was read is settled: there is more to read.

@@ -26,8 +26,8 @@ def damaged(path: Path, detail: str) -> ManifestError:
     return ManifestError(
         f"The manifest {path} is damaged ({detail}).",
         hint=f"Move it away, with its -wal and -shm if they are there, and {start_anew()}\n"
-        "To read what is left in it, as far as it can be read: "
-        f'sqlite3 "{path}" .recover | sqlite3 rescued.sqlite',
+        "What is left in it, as SQL, as far as it can be read: "
+        f'sqlite3 "{path}" .recover (or .dump, where sqlite3 was built without that)',
     )
 
 

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from fetcher.errors import ManifestUnusableError
 from fetcher.manifest import schema, tallies
-from fetcher.manifest.damage import blamed, require_whole_schema
+from fetcher.manifest.damage import blamed, require_all_pages, require_whole_schema
 from fetcher.manifest.faults import translated
 from fetcher.model import Selection, Tally
 
@@ -90,6 +90,7 @@ def _opened(path: Path, how: str) -> sqlite3.Connection:
             connection.execute(f"PRAGMA {pragma}")
         _require_current(schema.version_of(connection, path), path)
         with blamed(connection, path):
+            require_all_pages(connection, path)
             require_whole_schema(connection, path)
     except BaseException:
         connection.close()
