@@ -194,7 +194,8 @@ class _Mirroring:
             try:
                 ending = await self._mirror(manifest)
             except FetcherError as error:
-                await manifest.end_run(error.exit, error.sentence)
+                with contextlib.suppress(FetcherError):  # what ended the run is what is told
+                    await manifest.end_run(error.exit, error.sentence)
                 raise
             finally:
                 self._store.close()

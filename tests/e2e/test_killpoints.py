@@ -41,10 +41,7 @@ REQUESTS: Final = len(ENDS) + 2
 
 LATER: Final[dict[Point, tuple[int, ...]]] = {
     Point.BYTES_TAKEN: (9,),
-    Point.PART_SPOOLED: (2,),
-    Point.BODY_WHOLE: (6,),
     Point.HASHED: (5,),
-    Point.TEMPORARY_WRITTEN: (8,),
     Point.RENAMED: (5,),
     Point.SETTLED: (3,),
 }

@@ -28,7 +28,7 @@ from tests.manifest.opened import check_laws, database, import_all, lease
 
 ROWS: Final = 120
 PAGE: Final = 4096
-CHANGES: Final = 80
+CHANGES: Final = 60
 KILLED: Final = """
 import os, signal, sys
 from pathlib import Path
