@@ -53,8 +53,7 @@ class Fate(StrEnum):
     """Our own trouble: it costs no attempt, changes no state, and pauses or stops the run."""
 
 
-@dataclass(frozen=True, slots=True)
-class Expectation:
+class Expectation(NamedTuple):
     """What the list says of an image's bytes. ``None`` is "the list does not say"."""
 
     size: int | None = None
@@ -90,8 +89,7 @@ class BadRow:
     """What was read, cut to a length that is fit to keep."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asset:
+class Asset(NamedTuple):
     """An accepted row: identity, URL, and what is expected of its bytes."""
 
     asset_id: int

@@ -69,6 +69,11 @@ class Transport(Protocol):
         file is left behind.
         """
 
+    async def reach(self, url: str) -> bool:
+        """Whether a connection to where ``url`` is can be opened. Sends no request; never raises
+        for what a server or the network may do.
+        """
+
     async def close(self) -> None:
         """Close every connection."""
 
@@ -151,14 +156,83 @@ class Landing(Protocol):
     def submit(self, asset: Asset, arrival: Arrival) -> None:
         """Take over an arrival, its spool file included."""
 
+    async def close(self) -> None:
+        """Finish what was submitted, deliver it, and end."""
+
+
+class Errand(NamedTuple):
+    """What a crew is sent out for: one hop of one attempt. A plain value, fit for any courier."""
+
+    asset: Asset
+    url: str
+    """Of this hop."""
+    group: str
+    """The host group that it is charged to."""
+    memory: int
+    """Bytes of the body that may be held in memory."""
+    partial: Partial | None = None
+
+
+class Arrived(NamedTuple):
+    """A whole body has come and is being landed: its connection is free again."""
+
+    received: int
+    """Bytes of it that came over the wire."""
+
+
+class Abandoned(NamedTuple):
+    """The errand was broken off because the run is ending; nothing is left of its body."""
+
+
+class Report(NamedTuple):
+    """What has come of an errand. ``Arrived`` is followed by another one; any other is the last."""
+
+    asset_id: int
+    result: Arrived | Redirect | Fault | Landed | Refused | Abandoned
+
+
+class Crew(Protocol):
+    """Carries out errands: a request goes out, and what arrives is landed.
+
+    It decides nothing: each errand is one request that the frontier has charged to its host group,
+    and every one of them is reported on, however it ends.
+    """
+
+    async def start(
+        self,
+        deliver: Callable[[Sequence[Report]], None],
+        broken: Callable[[BaseException], None],
+    ) -> None:
+        """Begin. ``deliver`` is called on the running loop; it may send further errands at once.
+        ``broken`` is called if a bug has ended the crew, after which nothing more is delivered.
+        """
+
+    def send(self, errand: Errand) -> None:
+        """Begin with it at once. One errand at a time for each asset."""
+
+    async def reach(self, urls: Sequence[str]) -> bool:
+        """Whether a connection to any of these can be opened. Sends no request."""
+
+    def abandon(self) -> None:
+        """Break off every request that is under way."""
+
+    async def close(self, patience: float) -> None:
+        """Wait for what is under way, but abandon requests after ``patience`` seconds; land and
+        report what has arrived, and end. To be called again, it does nothing.
+        """
+
+
+class Recovery(Protocol):
+    """What an earlier run brought and could not settle, and what this one leaves behind."""
+
+    async def adopt(self, assets: Sequence[Asset]) -> Adoption:
+        """Look for bytes of these assets."""
+
     def discard(self, partial: Partial) -> None:
         """Remove what was kept of a body that will not be completed."""
 
-    async def adopt(self, assets: Sequence[Asset]) -> Adoption:
-        """Look for bytes of these assets that an earlier run brought and could not settle."""
-
     async def close(self) -> None:
-        """Finish what was submitted, deliver it, and end."""
+        """Remove all temporary files, when no crew is at work any more: none outlives a run."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import json
+import os
 import random
 import resource
 import signal
@@ -16,10 +16,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-import uvloop
 from rich.console import Console
 
 from fetcher import __version__
+from fetcher.cli.recipe import CrewRecipe, crew_recipe, settle_memory
 from fetcher.config import (
     Config,
     LoadedConfig,
@@ -27,17 +27,10 @@ from fetcher.config import (
     host_groups,
     redirect_rule,
     retry_rule,
-    user_agent,
+    worker_processes,
 )
-from fetcher.engine import (
-    Ending,
-    EndReason,
-    Engine,
-    EngineOptions,
-    LandingRules,
-    ThreadedLanding,
-)
-from fetcher.engine.landing import SPOOL_SUFFIX
+from fetcher.engine import Ending, EndReason, Engine, EngineOptions, StoreRecovery
+from fetcher.engine.processes import Hired, ProcessCrew, hired
 from fetcher.errors import (
     DamagedListError,
     Exit,
@@ -48,27 +41,19 @@ from fetcher.errors import (
 )
 from fetcher.events import Event, RowsImported
 from fetcher.manifest import ManifestThread, RunInfo
-from fetcher.model import Keep, Selection, Tally
+from fetcher.model import Selection, Tally
 from fetcher.policy.frontier import Frontier
-from fetcher.ports import Observer
+from fetcher.ports import Crew, Observer
 from fetcher.report.progress import Progress
 from fetcher.report.running import RunningTally
 from fetcher.source import ColumnNames, ImageList, open_list
 from fetcher.source.importer import Importer
 from fetcher.store import LocalStore
-from fetcher.transport import HttpTransport, TransportOptions
 
 CAPACITY: Final = 16_384
 """Leased assets that are held in memory at most; about 1 kB each."""
 
-GARBAGE_THRESHOLD: Final = 20_000
-"""Objects between two looks for garbage: a few hundred images' worth."""
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_KEEP: Final = {
-    "quarantine": Keep.QUARANTINE,
-    "discard": Keep.DISCARD,
-    "keep": Keep.STORE,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +100,16 @@ def run(job: Job, console: Console) -> Result:
     )
     _allow_descriptors(job.config.fetch.concurrency)
     store.prepare()
-    # What is loaded by now stays for the whole run: looking through it for garbage again and again
-    # was measured at up to a fifth of the event loop's time.
-    gc.freeze()
-    gc.set_threshold(GARBAGE_THRESHOLD)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_Mirroring(job, lists, store, console).run())
+    processes = worker_processes(job.config, len(os.sched_getaffinity(0)))
+    recipe = crew_recipe(job.config, job.directory, processes=processes)
+    settle_memory()
+    with (
+        hired(recipe, processes if processes > 1 else 0) as workers,
+        asyncio.Runner(loop_factory=recipe.loop) as runner,
+    ):
+        return runner.run(
+            _Mirroring(job, lists, store, console, recipe=recipe, workers=workers).run()
+        )
 
 
 def _checked_lists(job: Job) -> list[ImageList]:
@@ -161,12 +150,21 @@ class _Mirroring:
     """The parts of one run, made in order and taken apart in reverse."""
 
     def __init__(
-        self, job: Job, lists: list[ImageList], store: LocalStore, console: Console
+        self,
+        job: Job,
+        lists: list[ImageList],
+        store: LocalStore,
+        console: Console,
+        *,
+        recipe: CrewRecipe,
+        workers: list[Hired],
     ) -> None:
         self._job = job
         self._lists = lists
         self._store = store
         self._console = console
+        self._recipe = recipe
+        self._workers = workers
         self._clock = RealClock()
         self._groups = host_groups(job.config)
 
@@ -212,16 +210,6 @@ class _Mirroring:
     async def _mirror(self, manifest: ManifestThread) -> Ending:
         config = self._job.config
         running = RunningTally(await manifest.selected_tally(), self._clock.now())
-        transport = HttpTransport(_transport_options(config))
-        landing = ThreadedLanding(
-            self._store,
-            LandingRules(
-                mismatched=_KEEP[config.store.mismatched],
-                placeholder_digests=frozenset(config.placeholders.digests),
-            ),
-            threads=config.store.finishers,
-        )
-        spool = self._store.spool_directory
         progress = Progress(self._console, running, self._clock, title=str(self._job.directory))
         engine = Engine(
             frontier=Frontier(
@@ -231,10 +219,9 @@ class _Mirroring:
                 budget_of=self._groups.budget,
             ),
             group_of=self._groups.group_of,
-            transport=transport,
-            landing=landing,
+            crew=self._crew(),
+            recovery=StoreRecovery(self._store),
             manifest=manifest,
-            spool_path=lambda asset_id: f"{spool}/{asset_id}{SPOOL_SUFFIX}",
             clock=self._clock,
             chance=random.random,
             observer=progress,
@@ -254,7 +241,13 @@ class _Mirroring:
         finally:
             drawing.cancel()
             await asyncio.wait([drawing])
-            await transport.close()
+
+    def _crew(self) -> Crew:
+        if not self._workers:
+            return self._recipe.crew_over(self._store)
+        return ProcessCrew(
+            self._recipe, self._workers, lambda group: self._groups.budget(group).concurrency
+        )
 
 
 async def _import_and_run(importer: Importer, engine: Engine) -> Ending:
@@ -336,21 +329,6 @@ def _stopped_in_time(engine: Engine, max_runtime: float | None) -> Iterator[None
         yield
     finally:
         timer.cancel()
-
-
-def _transport_options(config: Config) -> TransportOptions:
-    fetch, network = config.fetch, config.network
-    return TransportOptions(
-        user_agent=user_agent(config),
-        max_bytes=fetch.max_bytes,
-        connect_timeout=fetch.timeout.connect,
-        stall_timeout=fetch.timeout.stall,
-        total_timeout=fetch.timeout.total,
-        connect_to=network.connect_to,
-        allow_private=network.allow_private_addresses,
-        ca_file=network.ca_file,
-        proxy=network.proxy,
-    )
 
 
 def _exit_code(ending: Ending, tally: Tally, tolerate: float) -> Exit:

@@ -5,7 +5,13 @@
 result; ``derived`` makes of it what policies take.
 """
 
-from fetcher.config.derived import host_groups, redirect_rule, retry_rule, user_agent
+from fetcher.config.derived import (
+    host_groups,
+    redirect_rule,
+    retry_rule,
+    user_agent,
+    worker_processes,
+)
 from fetcher.config.domains import registrable_domain
 from fetcher.config.keys import KeyDoc, documented_keys
 from fetcher.config.layers import Flag
@@ -37,4 +43,5 @@ __all__ = [
     "show_duration",
     "show_size",
     "user_agent",
+    "worker_processes",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from fetcher import __version__
 from fetcher.config.agent import fill
@@ -12,6 +13,11 @@ from fetcher.model import HostBudget
 from fetcher.policy.hosts import GroupRule, HostGroups
 from fetcher.policy.redirects import RedirectRule
 from fetcher.policy.retry import RetryRule
+
+_POLITE: Final = 200.0
+"""Requests per second; beyond that a host group is no longer somebody else's patience."""
+_SLOTS_EACH: Final = 16
+_MOST_PROCESSES: Final = 8
 
 
 def user_agent(config: Config) -> str:
@@ -49,6 +55,22 @@ def redirect_rule(config: Config) -> RedirectRule:
         placeholders=config.placeholders.redirects,
         allow_downgrade=config.network.allow_downgrade,
     )
+
+
+def worker_processes(config: Config, cores: int) -> int:
+    """How many processes ask and store: ``fetch.processes``, or as many as help.
+
+    One process carries some thousand requests per second. Where no host group may have that many,
+    more of them would only take memory.
+    """
+    fetch, hosts = config.fetch, config.hosts
+    if fetch.processes is not None:
+        return fetch.processes
+    busy = any(
+        budget.rate is None or budget.rate > _POLITE
+        for budget in (hosts.default, *hosts.groups.values())
+    )
+    return max(1, min(cores, _MOST_PROCESSES, fetch.concurrency // _SLOTS_EACH)) if busy else 1
 
 
 def _budget(budget: Budget) -> HostBudget:

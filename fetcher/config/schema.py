@@ -53,6 +53,7 @@ _DURATION_OR_NULL = In(units.optional(units.DURATION, word=None))
 _SIZE = In(units.SIZE)
 _SIZE_OR_ZERO = In(units.SIZE_OR_ZERO)
 _COUNT = In(units.COUNT)
+_COUNT_OR_AUTO = In(units.optional(units.COUNT, word="auto"))
 _COUNT_OR_NULL = In(units.optional(units.COUNT, word=None))
 _FLAG = In(units.FLAG)
 _COLUMN = In(units.optional(texts.COLUMN, word=None))
@@ -80,6 +81,10 @@ class Fetch(_Section):
     concurrency: Annotated[int, _COUNT] = Field(
         default=256,
         description="Attempts at once, each from its request to its row: what a crash can cost.",
+    )
+    processes: Annotated[int | None, _COUNT_OR_AUTO] = Field(
+        default=None,
+        description="Processes that ask and store; auto is one per core where limits are high.",
     )
     max_bytes: Annotated[int, _SIZE] = Field(
         default=256 * MIB, description="A larger image is not fetched whole: too-large."

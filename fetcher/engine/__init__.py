@@ -1,6 +1,17 @@
-"""The asyncio shell: asks the frontier, runs attempts, settles."""
+"""The asyncio shell: asks the frontier, sends out the crew, settles."""
 
+from fetcher.engine.crew import TaskCrew
 from fetcher.engine.landing import LandingRules, ThreadedLanding
+from fetcher.engine.recovery import StoreRecovery
 from fetcher.engine.run import Ending, EndReason, Engine, EngineOptions
 
-__all__ = ["EndReason", "Ending", "Engine", "EngineOptions", "LandingRules", "ThreadedLanding"]
+__all__ = [
+    "EndReason",
+    "Ending",
+    "Engine",
+    "EngineOptions",
+    "LandingRules",
+    "StoreRecovery",
+    "TaskCrew",
+    "ThreadedLanding",
+]

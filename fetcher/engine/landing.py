@@ -12,39 +12,24 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Final
 
+from fetcher.engine.measuring import key, measure
 from fetcher.errors import StoreError
 from fetcher.killpoints import Point, reached
-from fetcher.model import (
-    Arrival,
-    Asset,
-    Body,
-    Fault,
-    Keep,
-    Landed,
-    Partial,
-    Receipt,
-    State,
-    Validators,
-    Verdict,
-)
-from fetcher.policy import paths, sniff, verify
-from fetcher.policy.oserrors import disk_fault
-from fetcher.ports import Adoption, Refused, Staged, Store
+from fetcher.model import Arrival, Asset, Body, Fault, Keep, Landed, State
+from fetcher.policy import verify
+from fetcher.ports import Refused, Staged, Store
 
 BATCH: Final = 256
 """Arrivals in a batch at most, so that a settlement never waits for long."""
 LINGER: Final = 0.005
 """Seconds to let a batch grow under load: every turn of a thread costs the event loop the GIL."""
-CHUNK: Final = 1 << 20
-SPOOL_SUFFIX: Final = ".part"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +60,8 @@ class ThreadedLanding:
             threading.Thread(target=self._work, name=f"landing-{n}", daemon=True)
             for n in range(threads)
         ]
-        self._leftovers = {path.name: path for path in store.leftovers()}
-        self._may_adopt = bool(self._leftovers) or not store.is_fresh()
         self._deliver: Callable[[Sequence[Landed | Refused]], object] | None = None
         self._tell_broken: Callable[[BaseException], object] | None = None
-        self._adopting = threading.Lock()
-        self._closing = False
 
     def start(self, deliver: Deliver, broken: Callable[[BaseException], None]) -> None:
         loop = asyncio.get_running_loop()
@@ -92,26 +73,12 @@ class ThreadedLanding:
     def submit(self, asset: Asset, arrival: Arrival) -> None:
         self._queue.put(_Arrived(asset, arrival))
 
-    def discard(self, partial: Partial) -> None:
-        # At once: the next attempt spools to the same path, and must not lose it to a late removal.
-        self._abandon([partial.path])
-
     async def close(self) -> None:
-        self._closing = True
         for _ in self._threads:
             self._queue.put(None)
         for thread in self._threads:
             if thread.ident is not None:
                 await asyncio.to_thread(thread.join)
-        await asyncio.to_thread(self._sweep)
-
-    async def adopt(self, assets: Sequence[Asset]) -> Adoption:
-        if not self._may_adopt:
-            return Adoption()
-        try:
-            return await asyncio.to_thread(self._adopt, assets)
-        except StoreError as error:
-            return Adoption(fault=Fault(error.fault_code, str(error)))
 
     # On the finishing threads.
 
@@ -166,18 +133,10 @@ class ThreadedLanding:
             with suppress(StoreError):
                 self._store.discard(path)
 
-    def _sweep(self) -> None:
-        """Remove all temporary files: none outlives a run. An adoption that nobody waits for any
-        more is waited for here.
-        """
-        with self._adopting, suppress(StoreError):
-            self._abandon(list(self._store.leftovers()))
-        reached(Point.SWEPT)
-
     def _settle_one(self, item: _Arrived) -> tuple[Landed | Refused, Staged | None]:
         """What becomes of one arrival, and what is to be published for it."""
         asset, arrival = item.asset, item.arrival
-        receipt = self._measure(arrival)
+        receipt = measure(arrival)
         reached(Point.HASHED)
         verdict = verify.judge(
             asset.expected, receipt, placeholder_digests=self._rules.placeholder_digests
@@ -191,131 +150,15 @@ class ThreadedLanding:
         if verdict.keep is Keep.DISCARD:
             self._drop(arrival.body)
             return Landed(asset.asset_id, receipt, verdict, None), None
-        key = _key(asset, receipt, verdict)
-        stage = self._store.stage(key, arrival.body, name=str(asset.asset_id))
-        return Landed(asset.asset_id, receipt, verdict, key), stage
+        path = key(asset, receipt, verdict)
+        stage = self._store.stage(path, arrival.body, name=str(asset.asset_id))
+        return Landed(asset.asset_id, receipt, verdict, path), stage
 
     def _drop(self, body: Body) -> None:
         if body.path is not None:
             self._store.discard(body.path)
 
-    def _measure(self, arrival: Arrival) -> Receipt:
-        body = arrival.body
-        chunks = iter((body.data,)) if body.data is not None else _chunks(body)
-        first = next(chunks, b"")
-        measured = verify.digest(chain((first,), chunks))
-        if measured.size != body.size:
-            raise StoreError(
-                f"{body.path} has {measured.size} bytes; {body.size} were written.",
-                fault_code="disk-error",
-                hint="Something else changes files in DIR, or the disk loses data.",
-            )
-        return Receipt(
-            size=measured.size,
-            md5=measured.md5,
-            content_type=sniff.sniff(first[: sniff.HEAD]),
-            final_url=arrival.final_url,
-            http_status=arrival.http_status,
-            validators=arrival.validators,
-        )
-
-    # Looking for what an earlier run left.
-
-    def _adopt(self, assets: Sequence[Asset]) -> Adoption:
-        published: list[Landed] = []
-        written: list[Landed] = []
-        partials: dict[int, Partial] = {}
-        with self._adopting:
-            for asset in assets:
-                if self._closing:  # nobody waits for the answer any more
-                    break
-                if (landed := self._published(asset)) is not None:
-                    published.append(landed)
-                elif (landed := self._written(asset)) is not None:
-                    written.append(landed)
-                elif (part := self._begun(asset)) is not None:
-                    partials[asset.asset_id] = part
-            reached(Point.FOUND)
-            # They may have been named and not yet synced when the other run was killed.
-            self._store.confirm([landed.path for landed in published if landed.path is not None])
-        return Adoption((*published, *written), partials)
-
-    def _published(self, asset: Asset) -> Landed | None:
-        """A file under the asset's final name: published, and then not settled."""
-        for extension in sniff.usual_extensions(asset.url):
-            key = paths.relative_path("images", asset.subset, asset.image_id, extension)
-            path = self._store.find(key)
-            receipt = self._proof(asset, path) if path is not None else None
-            if receipt is not None:
-                return Landed(asset.asset_id, receipt, _VERIFIED, key)
-        return None
-
-    def _begun(self, asset: Asset) -> Partial | None:
-        """The beginning of a body. The MD5 decides in the end whether it is this image's."""
-        part = self._leftovers.pop(f"{asset.asset_id}{SPOOL_SUFFIX}", None)
-        size = _size(part) if part is not None else 0
-        if part is None or not size or asset.expected.md5 is None:
-            return None
-        return Partial(part, size, Validators())
-
-    def _written(self, asset: Asset) -> Landed | None:
-        """A file that was written, and then not published."""
-        path = self._leftovers.pop(str(asset.asset_id), None)
-        receipt = self._proof(asset, path) if path is not None else None
-        if path is None or receipt is None:
-            return None
-        key = _key(asset, receipt, _VERIFIED)
-        body = Body(receipt.size, path=path)
-        self._store.publish([self._store.stage(key, body, name=str(asset.asset_id))])
-        return Landed(asset.asset_id, receipt, _VERIFIED, key)
-
-    def _proof(self, asset: Asset, path: Path) -> Receipt | None:
-        """A receipt for ``path`` if its MD5 is the list's; a size alone proves nothing."""
-        if asset.expected.md5 is None:
-            return None
-        size = _size(path)
-        if asset.expected.size not in (None, size):
-            return None
-        receipt = self._measure(Arrival(Body(size, path=path), 0, None, asset.url))
-        return receipt if receipt.md5 == asset.expected.md5 else None
-
-
-_VERIFIED: Final = Verdict(State.VERIFIED, None, Keep.STORE)
-
-
-def _size(path: Path) -> int:
-    """Raises ``StoreError``."""
-    try:
-        return path.stat().st_size
-    except OSError as error:
-        raise _unreadable(path, error) from error
-
 
 def _spooled(batch: Sequence[_Arrived]) -> list[Path]:
     paths = (item.arrival.body.path for item in batch)
     return [path for path in paths if path is not None]
-
-
-def _key(asset: Asset, receipt: Receipt, verdict: Verdict) -> str:
-    folder = "mismatched" if verdict.keep is Keep.QUARANTINE else "images"
-    extension = sniff.extension(receipt.content_type, asset.url)
-    return paths.relative_path(folder, asset.subset, asset.image_id, extension)
-
-
-def _chunks(body: Body) -> Iterator[bytes]:
-    """The bytes of a spooled body. Raises ``StoreError``."""
-    assert body.path is not None  # noqa: S101  a body is in memory or in a file
-    try:
-        with body.path.open("rb", buffering=0) as file:
-            while chunk := file.read(CHUNK):
-                yield chunk
-    except OSError as error:
-        raise _unreadable(body.path, error) from error
-
-
-def _unreadable(path: Path, error: OSError) -> StoreError:
-    return StoreError(
-        f"{path} cannot be read: {error.strerror or error}.",
-        fault_code=disk_fault(error),
-        hint="Check the disk and the permissions of DIR, then run the same command again.",
-    )

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from fetcher.events import Settled
 from fetcher.killpoints import Point, reached
-from fetcher.model import Arrival, Fault, Landed, Outcome, State
+from fetcher.model import Fault, Landed, Outcome, State
 from fetcher.policy import codes
 from fetcher.policy.groups import Job
 from fetcher.ports import Clock, Manifest, Observer
@@ -91,7 +91,7 @@ class Ledger:
             retry_at=retry_at,
         )
 
-    def landed(self, job: Job, arrival: Arrival, landed: Landed, clock: Clock) -> None:
+    def landed(self, job: Job, landed: Landed, clock: Clock) -> None:
         elapsed = clock.now() - job.started
         receipt, verdict = landed.receipt, landed.verdict
         self._enter(
@@ -108,7 +108,7 @@ class Ledger:
                 actual_size=receipt.size,
                 actual_md5=receipt.md5,
                 path=landed.path,
-                received=arrival.received,
+                received=job.received,
             ),
         )
 

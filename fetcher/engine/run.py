@@ -1,16 +1,16 @@
 """The engine: one run, from the first lease to the last settlement.
 
-The frontier decides, this file acts. Three kinds of tasks share the loop:
+The frontier decides, this file acts. What it decides on comes from three sides:
 
-    feeder    keeps the frontier supplied with leases
-    runners   carry out what is dispatched: one request each at a time, and many after another
-    settler   commits outcomes in batches: all that came up while the last commit was under way
+    feeder    a task that keeps the frontier supplied with leases
+    crew      carries out what is dispatched, in this process or in others, and reports
+    settler   a task that commits outcomes: all that came up while the last commit was under way
 
 Nothing else waits. An image costs no task, no timer and no future of its own; a retry waits as data
-in the frontier, and an arrival in the landing's queue.
+in the frontier.
 
-An attempt's way: dispatched → (hop → hop …) → arrival or fault → landing → outcome → committed.
-Only then is its slot free: what a crash can cost is bounded by ``fetch.concurrency``.
+An attempt's way: dispatched → (hop → hop …) → arrived or fault → landed → outcome → committed. Only
+then is its slot free: what a crash can cost is bounded by ``fetch.concurrency``.
 """
 
 from __future__ import annotations
@@ -23,15 +23,27 @@ from enum import StrEnum
 from typing import Final
 
 from fetcher.engine.ledger import Entry, Ledger
+from fetcher.engine.suspicion import SILENCE, Held, Suspicion
 from fetcher.errors import FetcherError
 from fetcher.events import CooledDown, Draining, Paused, Resumed
-from fetcher.model import Arrival, Asset, Fate, Fault, Landed, Lease, LeaseRequest, Redirect
+from fetcher.model import Asset, Fate, Fault, Landed, Lease, LeaseRequest, Redirect
 from fetcher.policy import codes, urls
 from fetcher.policy.frontier import Dispatch, Frontier, WaitUntil
 from fetcher.policy.groups import GroupStatus, Job
 from fetcher.policy.redirects import RedirectRule
 from fetcher.policy.retry import RetryRule
-from fetcher.ports import Clock, FetchRequest, Landing, Manifest, Observer, Refused, Transport
+from fetcher.ports import (
+    Abandoned,
+    Arrived,
+    Clock,
+    Crew,
+    Errand,
+    Manifest,
+    Observer,
+    Recovery,
+    Refused,
+    Report,
+)
 
 STOPS_THE_RUN: Final = frozenset({"disk-full", "disk-error"})
 """Local faults that do not clear by themselves; the others pause the run."""
@@ -74,10 +86,9 @@ class Engine:
         *,
         frontier: Frontier,
         group_of: Callable[[str], str],
-        transport: Transport,
-        landing: Landing,
+        crew: Crew,
+        recovery: Recovery,
         manifest: Manifest,
-        spool_path: Callable[[int], str],
         clock: Clock,
         chance: Callable[[], float],
         observer: Observer,
@@ -85,24 +96,22 @@ class Engine:
     ) -> None:
         self._frontier = frontier
         self._group_of = group_of
-        self._transport = transport
-        self._landing = landing
+        self._crew = crew
+        self._recovery = recovery
         self._manifest = manifest
-        self._spool_path = spool_path
         self._clock = clock
         self._chance = chance
         self._observer = observer
         self._options = options
         self._ledger = Ledger(manifest, observer, self._committed)
-        self._runners: dict[asyncio.Task[None], None] = {}
-        self._parked: list[asyncio.Future[Job | None]] = []
-        self._landing_jobs: dict[int, tuple[Job, Arrival]] = {}
+        self._out: dict[int, Job] = {}
+        """What the crew has not reported the end of, by asset."""
         self._throttled: dict[str, int] = {}
+        self._suspicion = Suspicion(reach=crew.reach, theirs=self._charge, ours=self._excuse)
         self._leased = 0
         self._pauses = 0
         self._paused_until = -math.inf
         self._more_to_come = True
-        self._stopping = False
         self._drain_for = options.drain
         self._food = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
@@ -128,8 +137,7 @@ class Engine:
     def stop_now(self) -> None:
         """After ``stop``: do not wait for those in flight. What has arrived is settled still."""
         self._drain_for = 0.0
-        for runner in tuple(self._runners):
-            runner.cancel()
+        self._crew.abandon()
 
     @property
     def ending(self) -> bool:
@@ -143,26 +151,23 @@ class Engine:
 
     async def run(self) -> Ending:
         """Run to the end. Raises ``ManifestError`` or ``StoreError`` if nothing can be settled."""
-        self._landing.start(self._landed, self._landing_broke)
+        await self._crew.start(self._reported, self._broke)
         try:
             return await self._run()
         except* FetcherError as errors:
             raise errors.exceptions[0] from None
         finally:
-            # However it ended: no thread may go on storing when the manifest's lock is given up.
-            await self._landing.close()
+            # However it ended: nothing may go on storing when the manifest's lock is given up.
+            await self._crew.close(0.0)
+            await self._recovery.close()
 
     async def _run(self) -> Ending:
         async with asyncio.TaskGroup() as tasks:
-            self._tasks = tasks
             settler = tasks.create_task(self._ledger.run())
             feeder = tasks.create_task(self._feed())
             ending = await self._ended
-            self._stopping = True
             feeder.cancel()
             await self._drain(ending)
-            await self._landing.close()
-            await asyncio.sleep(0)  # let the landing's last delivery in
             await self._ledger.close()
             await settler
             await self._return_leases()
@@ -175,22 +180,14 @@ class Engine:
     async def _drain(self, ending: Ending) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        for parked in self._parked:
-            if not parked.done():
-                parked.set_result(None)
-        self._parked.clear()
         busy = self._frontier.slots_taken
         if busy and ending.reason is not EndReason.COMPLETE:
             self._observer.notify(Draining(ending.detail or ending.reason, busy))
-        if self._runners:
-            await asyncio.wait(self._runners, timeout=self._drain_for)
-        left = list(self._runners)
-        for runner in left:
-            runner.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        await self._crew.close(self._drain_for)
+        self._suspicion.close()
 
     async def _return_leases(self) -> None:
-        # What there is of their bodies, the landing has removed when it was closed.
+        # What there is of their bodies is removed when the recovery is closed.
         left = self._frontier.withdraw()
         await self._manifest.give_back([job.asset.asset_id for job in left])
 
@@ -206,7 +203,7 @@ class Engine:
                 continue
             lease = await self._manifest.lease(request)
             self._leased += len(lease.assets)
-            adoption = await self._landing.adopt(lease.assets)
+            adoption = await self._recovery.adopt(lease.assets)
             if adoption.fault is not None:
                 await self._could_not_look(lease, adoption.fault)
                 continue
@@ -275,16 +272,13 @@ class Engine:
     # Dispatching.
 
     def _pump(self) -> None:
-        """Hand every job that may start now to a runner."""
-        while not self._stopping:
+        """Send the crew out for every job that may start now."""
+        while not self._ended.done():
             decision = self._frontier.next(self._clock.now())
             if isinstance(decision, Dispatch):
-                if self._parked:
-                    self._parked.pop().set_result(decision.job)
-                else:
-                    runner = self._tasks.create_task(self._runner(decision.job))
-                    self._runners[runner] = None
-                    runner.add_done_callback(self._runners.pop)
+                job = decision.job
+                self._out[job.asset.asset_id] = job
+                self._crew.send(Errand(job.asset, job.url, job.group, job.memory, job.partial))
                 continue
             if isinstance(decision, WaitUntil):
                 self._wake_at(decision.at)
@@ -303,50 +297,63 @@ class Engine:
         self._timer = None
         self._pump()
 
-    async def _runner(self, job: Job | None) -> None:
-        while job is not None:
-            await self._attempt(job)
-            if self._stopping:
-                return
-            decision = self._frontier.next(self._clock.now())
-            if isinstance(decision, Dispatch):
-                job = decision.job
-                continue
-            if isinstance(decision, WaitUntil):
-                self._wake_at(decision.at)
-            parked: asyncio.Future[Job | None] = asyncio.get_running_loop().create_future()
-            self._parked.append(parked)
-            job = await parked
+    # What came of it.
 
-    async def _attempt(self, job: Job) -> None:
-        """One request: a hop of an attempt, or all of it."""
-        asset = job.asset
-        request = FetchRequest(
-            url=job.url,
-            asset_id=asset.asset_id,
-            memory=job.memory,
-            spool=self._spool_path(asset.asset_id),
-            expected_size=asset.expected.size,
-            partial=job.partial,
-        )
-        try:
-            result = await self._transport.fetch(request)
-        except asyncio.CancelledError:
-            # The transport has removed what it had of the body.
-            self._frontier.retry(job, self._clock.now(), self._clock.now())
-            job.partial = None
-            raise
+    def _reported(self, reports: Sequence[Report]) -> None:
+        """The crew's delivery."""
         now = self._clock.now()
-        received = 0 if isinstance(result, Redirect) else result.received
-        self._frontier.finished(job, received, now)
-        if isinstance(result, Arrival):
-            self._throttled.pop(job.group, None)
-            self._landing_jobs[asset.asset_id] = (job, result)
-            self._landing.submit(asset, result)
+        for asset_id, result in reports:
+            if isinstance(result, Arrived):
+                job = self._out[asset_id]
+                self._suspicion.answered(job)
+                job.received = result.received
+                self._frontier.finished(job, result.received, now)
+                self._throttled.pop(job.group, None)
+            else:
+                self._ended_with(self._out.pop(asset_id), result, now)
+        self._pump()
+
+    def _ended_with(
+        self, job: Job, result: Redirect | Fault | Landed | Refused | Abandoned, now: float
+    ) -> None:
+        if isinstance(result, Landed):
+            job.partial = None
+            self._back_in_order()
+            self._ledger.landed(job, result, self._clock)
+        elif isinstance(result, Refused):
+            job.partial = None
+            self._failed(job, result.fault, now)
         elif isinstance(result, Redirect):
+            self._suspicion.answered(job)
+            self._frontier.finished(job, 0, now)
             self._redirected(job, result, now)
+        elif isinstance(result, Fault):
+            self._frontier.finished(job, result.received, now)
+            if result.code in SILENCE:
+                self._suspicion.hold(job, result)
+            else:
+                if result.http_status is not None:
+                    self._suspicion.answered(job)
+                self._failed(job, result, now)
         else:
-            self._failed(job, result, now)
+            self._frontier.finished(job, 0, now)
+            self._frontier.retry(job, now, now)
+            job.partial = None
+
+    def _charge(self, held: Held) -> None:
+        """Others answer: who was silent has to answer for it."""
+        for job, fault in held:
+            self._failed(job, fault, self._clock.now())
+        self._pump()
+
+    def _excuse(self, held: Held) -> None:
+        """Nobody answers: it is our network, and no attempt is charged."""
+        for job, fault in held:
+            if fault.partial is not None:
+                job.partial = fault.partial
+            local = Fault("network-down", f"{fault.code} at hosts of different owners")
+            self._our_fault(job, local, self._clock.now())
+        self._pump()
 
     def _redirected(self, job: Job, redirect: Redirect, now: float) -> None:
         code = self._options.redirects.judge(job.url, redirect.target, job.hops)
@@ -354,14 +361,11 @@ class Engine:
             target = urls.judge(redirect.target)
             assert isinstance(target, urls.Target)  # noqa: S101  judge has just said so
             self._frontier.redirected(job, redirect.target, self._group_of(target.host), now)
-            self._pump()
         else:
             shown = urls.redact_credentials(redirect.target)
             self._failed(
                 job, Fault(code, f"redirected to {shown}", redirect.http_status, shown), now
             )
-
-    # What came of it.
 
     def _failed(self, job: Job, fault: Fault, now: float) -> None:
         """An attempt ended without an image."""
@@ -405,8 +409,6 @@ class Engine:
         """No attempt is charged; the run pauses, or ends if waiting does not help."""
         self._frontier.retry(job, now, now)
         self._stop_or_pause(fault, now)
-        if not self.ending:
-            self._pump()
 
     def _stop_or_pause(self, fault: Fault, now: float) -> None:
         if fault.code in STOPS_THE_RUN:
@@ -423,24 +425,14 @@ class Engine:
             self._pauses = 0
             self._observer.notify(Resumed())
 
-    def _landed(self, results: Sequence[Landed | Refused]) -> None:
-        """The landing's delivery."""
-        for result in results:
-            job, arrival = self._landing_jobs.pop(result.asset_id)
-            job.partial = None
-            if isinstance(result, Refused):
-                self._failed(job, result.fault, self._clock.now())
-            else:
-                self._back_in_order()
-                self._ledger.landed(job, arrival, result, self._clock)
-
-    def _landing_broke(self, error: BaseException) -> None:
+    def _broke(self, error: BaseException) -> None:
+        """A bug has ended the crew, or the engine while the crew delivered."""
         if not self._ended.done():
             self._ended.set_exception(error)
 
     def _drop_partial(self, job: Job) -> None:
         if job.partial is not None:
-            self._landing.discard(job.partial)
+            self._recovery.discard(job.partial)
             job.partial = None
 
     def _committed(self, entries: Sequence[Entry]) -> None:

@@ -35,7 +35,6 @@ _TABLE: Final = (
     CodeInfo("http-401", _P, State.DENIED, "the host answered 401 Unauthorized"),
     CodeInfo("http-403", _P, State.DENIED, "the host answered 403 Forbidden"),
     CodeInfo("http-451", _P, State.DENIED, "the host answered 451 Unavailable For Legal Reasons"),
-    CodeInfo("robots", _P, State.DENIED, "robots.txt, or X-Robots-Tag, asks not to fetch it"),
     CodeInfo("robots", _P, State.DENIED, "the host's robots.txt does not allow it"),
     # Something arrived, but it is not the listed image.
     CodeInfo("size-mismatch", _P, State.MISMATCHED, "arrived whole, with another size than listed"),
@@ -73,9 +72,11 @@ _TABLE: Final = (
     CodeInfo("protocol-error", _T, State.FAILED, "the answer is not valid HTTP"),
     # Ours: no attempt is charged, nothing is settled.
     CodeInfo("no-route", _L, State.PENDING, "this machine has no route to the network"),
+    CodeInfo("network-down", _L, State.PENDING, "hosts of different owners all fell silent"),
     CodeInfo("out-of-descriptors", _L, State.PENDING, "this process may open no more files"),
     CodeInfo("resolver-unreachable", _L, State.PENDING, "no name server answers"),
     CodeInfo("proxy-unreachable", _L, State.PENDING, "the configured proxy does not answer"),
+    CodeInfo("worker-lost", _L, State.PENDING, "a worker process died with the request"),
     CodeInfo("disk-full", _L, State.PENDING, "no room, or less than store.min_free, is left"),
     CodeInfo("disk-error", _L, State.PENDING, "the disk answers with errors, or is read-only"),
 )

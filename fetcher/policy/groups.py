@@ -35,6 +35,8 @@ class Job:
     """When its latest hop was."""
     partial: Partial | None = None
     """What earlier attempts kept of the body."""
+    received: int = 0
+    """Bytes that the latest hop's body brought over the wire."""
 
     def __post_init__(self) -> None:
         self.start_over()

@@ -83,6 +83,16 @@ class LocalStore:
         except OSError as error:
             raise store_error(error, self._root) from error
 
+    def attach(self) -> None:
+        """Work in a DIR that another process has prepared, and will close.
+
+        Raises ``StoreError``.
+        """
+        try:
+            self._durability = durability(self._mode, self._root, self._system)
+        except OSError as error:
+            raise store_error(error, self._root) from error
+
     def close(self) -> None:
         """Remove the place for temporary files, unless something is left in it."""
         self._durability.close()

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import base64
 import re
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
 from yarl import URL
@@ -23,8 +24,7 @@ _NUMERIC: Final = re.compile(r"(.*\.)?([0-9]+|0x[0-9a-f]*)")
 # All that may stand in a path or a query, and the sign of what is escaped already.
 _AS_IT_IS: Final = "!#$%&'()*+,/:;=?@[]~-._"
 # Nothing to escape and nothing that could be taken for something else: nearly all URLs of a list.
-# (A port of five digits may be none; whether it is, is not looked at where this matches.)
-_PLAIN: Final = re.compile(r"https?://[a-z0-9.-]+(?::[0-9]{1,4})?/[A-Za-z0-9/_.~-]*")
+_PLAIN: Final = re.compile(r"(https?://[a-z0-9.-]+(?::[0-9]{1,5})?)(/[A-Za-z0-9/_.~-]*)")
 _CONTROL: Final = re.compile(r"[\x00-\x20\x7f]")
 _SCHEMES: Final = frozenset({"http", "https"})
 
@@ -37,13 +37,34 @@ class RefusedError(Exception):
         self.code = code
 
 
-def prepare(request: FetchRequest) -> tuple[URL, dict[str, str]]:
-    """URL and headers of the request. Raises ``RefusedError``."""
+Place = tuple[str, str, int | None]
+"""Scheme, host and port."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Whom to connect to."""
+
+    url: URL
+    place: Place
+    host: str
+    """As ``canonical`` spells it."""
+
+
+class Destination(NamedTuple):
+    """Whom to ask, and for what: the path and query of a request line (RFC 9112 section 3.2.1)."""
+
+    origin: Origin
+    target: str
+
+
+def prepare(request: FetchRequest) -> tuple[Destination, dict[str, str]]:
+    """Destination and headers of the request. Raises ``RefusedError``."""
     headers = ranges.request_headers(request.partial) if request.partial is not None else {}
     try:
         if "@" in request.url:
             headers |= _authorization(request.url)
-        return _url(urls.drop_credentials(request.url)), headers
+        return _destination(urls.drop_credentials(request.url)), headers
     except ValueError as error:
         raise RefusedError("bad-url", "the URL cannot be parsed") from error
 
@@ -55,6 +76,26 @@ def _authorization(url: str) -> dict[str, str]:
         return {}
     pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
     return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+
+
+def _destination(text: str) -> Destination:
+    plain = _PLAIN.fullmatch(text)
+    if plain is not None:
+        return Destination(_origin(plain[1]), plain[2])
+    url = _url(text)
+    return Destination(_origin_of(url), url.raw_path_qs)
+
+
+@lru_cache(maxsize=4_096)
+def _origin(text: str) -> Origin:
+    """Lists name the same few origins again and again."""
+    return _origin_of(_url(text + "/"))
+
+
+def _origin_of(url: URL) -> Origin:
+    origin = url.origin()
+    host = origin.raw_host or ""
+    return Origin(origin, (origin.scheme, host, origin.port), canonical(host))
 
 
 @lru_cache(maxsize=4_096)
@@ -73,7 +114,7 @@ def _url(text: str) -> URL:
         raise RefusedError("bad-url", "the URL has control characters")
     if not text.isascii():
         text.encode()  # what cannot be is dropped by the library, which leaves another URL
-    url = URL(text, encoded=_PLAIN.fullmatch(text) is not None)
+    url = URL(text)
     if url.scheme not in _SCHEMES:
         raise RefusedError("bad-scheme", f"{url.scheme or 'no'} scheme")
     fault = _host_fault(url.raw_host or "")

@@ -10,6 +10,7 @@ it is. Its file is removed if another body arrives in its place, and if the fetc
 from __future__ import annotations
 
 import asyncio
+import errno
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -17,20 +18,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
-from yarl import URL
 
 from fetcher.model import Arrival, Fault, Redirect
 from fetcher.policy.addresses import is_public
 from fetcher.policy.oserrors import disk_fault
 from fetcher.ports import FetchRequest
-from fetcher.transport.asking import RefusedError, prepare
+from fetcher.transport.asking import Origin, RefusedError, prepare
 from fetcher.transport.connector import (
     BlockedAddressError,
     CheckedConnector,
     CheckedResolver,
     LookUp,
     NameServers,
-    canonical,
     is_address,
     system_look_up,
 )
@@ -68,14 +67,14 @@ class HttpTransport:
         self._options = options
         self._wall = wall
         self._servers = NameServers(look_up, patience=options.connect_timeout)
-        resolver = CheckedResolver(
+        self._resolver = CheckedResolver(
             self._servers,
             options.connect_to,
             # With a proxy, nothing is looked up but the proxy, which is the operator's word.
             allow_private=options.allow_private or options.proxy is not None,
         )
         self._requests = Requests(
-            CheckedConnector(resolver, tls=_tls_context(options.ca_file)),
+            CheckedConnector(self._resolver, tls=_tls_context(options.ca_file)),
             headers={
                 "User-Agent": options.user_agent,
                 "Accept": "image/*,*/*;q=0.8",
@@ -94,6 +93,14 @@ class HttpTransport:
         await self._requests.close()
         await self._servers.close()
 
+    async def reach(self, url: str) -> bool:
+        try:
+            destination, _ = prepare(FetchRequest(url, 0, 0, ""))
+            await self._requests.reach(destination.origin)
+        except Exception:  # noqa: BLE001  the answer to the question
+            return False
+        return True
+
     async def fetch(self, request: FetchRequest) -> Arrival | Redirect | Fault:
         try:
             result = await self._fetch(request)
@@ -107,14 +114,14 @@ class HttpTransport:
 
     async def _fetch(self, request: FetchRequest) -> Arrival | Redirect | Fault:
         try:
-            url, headers = prepare(request)
+            destination, headers = prepare(request)
         except RefusedError as error:
             return Fault(error.code, str(error))
         exchange = Exchange(request, max_bytes=self._options.max_bytes, wall=self._wall)
         try:
             if self._options.proxy is not None:
-                self._check(url)
-            async with self._requests.get(url, headers) as response:
+                self._check(destination.origin)
+            async with self._requests.get(destination, headers) as response:
                 if self._options.proxy is not None and response.status == PROXY_REFUSES_US:
                     return Fault("proxy-unreachable", "it refuses us", response.status)
                 return await exchange.take(response)
@@ -123,35 +130,37 @@ class HttpTransport:
             assert isinstance(cause, OSError)  # noqa: S101  SpoolError is raised from nothing else
             return Fault(disk_fault(cause), describe(cause), received=exchange.received)
         except Exception as error:  # noqa: BLE001  the one boundary where all of it becomes a code
-            code = await self._code(error, url)
+            code = await self._code(error, destination.origin)
             return Fault(code, describe(error), received=exchange.received)
 
-    def _check(self, url: URL) -> None:
+    def _check(self, origin: Origin) -> None:
         """Of what a proxy connects to, only what is no name, or always the same, can be checked.
 
         Raises ``BlockedAddressError``.
         """
-        host = canonical(url.raw_host or "")
+        host = origin.host
         if self._options.allow_private:
             return
         refused = not is_public(host) if is_address(host) else _means_this_machine(host)
         if refused:
             raise BlockedAddressError(host, [host])
 
-    async def _code(self, error: Exception, url: URL) -> str:
+    async def _code(self, error: Exception, origin: Origin) -> str:
         """What ``classify`` says; but where that would put the blame for a silent proxy or name
         server on a host, they are blamed.
         """
         code = classify(error)
+        if isinstance(error, OSError) and error.errno == errno.ENETUNREACH:
+            # If the kernel would send, somebody on the way has said so: of that host's network.
+            known = await self._resolver.has_a_way(origin.host, origin.url.port or 0)
+            code = "host-unreachable" if known else "no-route"
         if self._options.proxy is not None:
             # Whatever is looked up is the proxy, and so is whom plain requests connect to.
             of_proxy = isinstance(error, aiohttp.ClientConnectorDNSError) or (
-                code == "connect-timeout" and url.scheme == "http"
+                code == "connect-timeout" and origin.url.scheme == "http"
             )
             return "proxy-unreachable" if of_proxy else code
-        unanswered = code == "connect-timeout" and self._servers.is_asked(
-            canonical(url.raw_host or "")
-        )
+        unanswered = code == "connect-timeout" and self._servers.is_asked(origin.host)
         if code != "dns-failure" and not unanswered:
             return code
         return "dns-failure" if await self._servers.answer() else "resolver-unreachable"

@@ -170,6 +170,14 @@ class CheckedResolver(AbstractResolver):
             found = allowed
         return [_result(host, address, port) for address in _with_a_way(found)]
 
+    async def has_a_way(self, host: str, port: int) -> bool:
+        """Whether the kernel would know where to send a packet for ``host``; none is sent."""
+        try:
+            found = await self.resolve(host, port)
+        except (OSError, BlockedAddressError):
+            return False
+        return any(_has_a_way(result["host"]) for result in found)
+
     async def _addresses(self, host: str) -> Sequence[str]:
         return [host] if is_address(host) else await self._servers.addresses(host)
 
@@ -232,8 +240,9 @@ def _with_a_way(addresses: Sequence[str]) -> Sequence[str]:
 
 def _has_a_way(address: str) -> bool:
     """Whether the kernel would know where to send a packet; none is sent."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
-        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.connect((address, 9))
     except OSError:
         return False

@@ -27,6 +27,8 @@ from aiohttp.connector import Connection
 from multidict import CIMultiDictProxy
 from yarl import URL
 
+from fetcher.transport.asking import Destination, Origin, Place
+
 READ_AHEAD: Final = 1 << 17
 """Bytes of a body that may wait to be taken before the connection is told to wait; at most twice
 this is held."""
@@ -39,8 +41,6 @@ KEEP_ALIVE: Final = 15.0
 """Seconds for which an idle connection is kept, or up to twice that."""
 IDLE_AT_MOST: Final = 512
 """Connections: a list of many hosts leaves one behind at each, and descriptors are few."""
-
-_Place = tuple[str, str | None, int | None]
 
 
 class Response:
@@ -69,7 +69,7 @@ class _Open:
     __slots__ = ("_byte", "_descriptor", "connection", "head", "idle_since", "place", "protocol")
 
     def __init__(
-        self, place: _Place, connection: Connection, request: aiohttp.ClientRequest
+        self, place: Place, connection: Connection, request: aiohttp.ClientRequest
     ) -> None:
         assert connection.protocol is not None  # noqa: S101  it has just been opened
         self.place = place
@@ -107,7 +107,7 @@ class Requests:
         self._timeout = timeout
         self._proxy = URL(proxy) if proxy is not None else None
         self._loop = asyncio.get_running_loop()
-        self._idle: dict[_Place, list[_Open]] = {}
+        self._idle: dict[Place, list[_Open]] = {}
         # All of them, in the order of idle_since.
         self._longest_idle: OrderedDict[_Open, None] = OrderedDict()
         self._sweeper: asyncio.TimerHandle | None = None
@@ -119,26 +119,33 @@ class Requests:
             self._close_longest_idle()
         await self._connector.close()
 
-    def get(self, url: URL, headers: Mapping[str, str]) -> Get:
+    def get(self, destination: Destination, headers: Mapping[str, str]) -> Get:
         """One GET, to be entered: ``async with requests.get(…) as response``."""
-        return Get(self, url, headers)
+        return Get(self, destination, headers)
 
-    async def take(self, url: URL) -> _Open:
-        """A connection to where ``url`` leads: an idle one, or a new one."""
-        place = (url.scheme, url.raw_host, url.port)
+    async def reach(self, origin: Origin) -> None:
+        """Open a new connection, and keep it for the next request there. Raises as the library."""
+        self.give_back(await self._connect(origin))
+
+    async def take(self, origin: Origin) -> _Open:
+        """A connection: an idle one, or a new one."""
+        place = origin.place
         while place in self._idle:
             opened = self._no_longer_idle(self._idle[place][-1])
             if opened.in_order() and opened.is_silent():
                 return opened
             opened.connection.close()
+        return await self._connect(origin)
+
+    async def _connect(self, origin: Origin) -> _Open:
         request = aiohttp.ClientRequest(
-            "GET", url, headers=self._headers, loop=self._loop, proxy=self._proxy
+            "GET", origin.url, headers=self._headers, loop=self._loop, proxy=self._proxy
         )
         try:
             connection = await self._connector.connect(request, traces=[], timeout=self._timeout)
         except TimeoutError as error:
             raise aiohttp.ConnectionTimeoutError(f"no connection to {request.host}") from error
-        return _Open(place, connection, request)
+        return _Open(origin.place, connection, request)
 
     def give_back(self, opened: _Open) -> None:
         """Keep it for the next request there, if it can be used again."""
@@ -153,11 +160,12 @@ class Requests:
         if self._sweeper is None:
             self._sweeper = self._loop.call_later(KEEP_ALIVE, self._sweep)
 
-    def target(self, url: URL) -> str:
+    def target(self, destination: Destination) -> str:
         """What the request line asks for (RFC 9112 section 3.2)."""
-        if self._proxy is not None and url.scheme == "http":
-            return str(url.with_fragment(None))
-        return url.raw_path_qs
+        origin = destination.origin.url
+        if self._proxy is not None and origin.scheme == "http":
+            return f"{str(origin).removesuffix('/')}{destination.target}"
+        return destination.target
 
     @property
     def total(self) -> float | None:
@@ -197,17 +205,19 @@ class Get:
     while the body is read.
     """
 
-    __slots__ = ("_alarm", "_content", "_headers", "_opened", "_requests", "_url")
+    __slots__ = ("_alarm", "_content", "_destination", "_headers", "_opened", "_requests")
 
-    def __init__(self, requests: Requests, url: URL, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self, requests: Requests, destination: Destination, headers: Mapping[str, str]
+    ) -> None:
         self._requests = requests
-        self._url = url
+        self._destination = destination
         self._headers = headers
         self._content: aiohttp.StreamReader | None = None
 
     async def __aenter__(self) -> Response:
         requests = self._requests
-        opened = self._opened = await requests.take(self._url)
+        opened = self._opened = await requests.take(self._destination.origin)
         protocol = opened.protocol
         self._alarm = (
             protocol._loop.call_later(requests.total, self._expire)  # noqa: SLF001  its own loop
@@ -242,7 +252,7 @@ class Get:
 
     def _send(self, opened: _Open) -> None:
         protocol = opened.protocol
-        line = f"GET {self._requests.target(self._url)} HTTP/1.1\r\n".encode("ascii")
+        line = f"GET {self._requests.target(self._destination)} HTTP/1.1\r\n".encode("ascii")
         if protocol.transport is None:
             raise aiohttp.ServerDisconnectedError
         protocol.transport.write(line + opened.head + _lines(self._headers) + b"\r\n")

@@ -61,10 +61,11 @@ def prove_kills(
 
 @prove.command("rate")
 @click.option("--seconds", type=click.FloatRange(1), default=10, show_default=True)
-def prove_rate(seconds: float) -> None:
+@click.option("--processes", type=click.IntRange(1), default=1, show_default=True)
+def prove_rate(seconds: float, processes: int) -> None:
     """Mirror with a limit on requests per second; it is kept in every window, and used."""
     with _place() as place:
-        report = rate.prove(Path(place), seconds=seconds)
+        report = rate.prove(Path(place), seconds=seconds, processes=processes)
     click.echo(
         f"{report.requests:,} requests in {report.seconds:.2f} s at {rate.RATE}/s, burst "
         f"{rate.BURST}: {report.used:.1%} used, worst window {report.worst:+.1f} requests"

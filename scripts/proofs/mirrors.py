@@ -60,6 +60,7 @@ def gallery(count: int, *, size: int = 2_000, host: str = HOST, scheme: str = "h
 
 
 FAST: Final[Mapping[str, Any]] = {
+    "fetch": {"processes": 1},
     "hosts": {"default": {"rate": "unlimited", "concurrency": 64}},
     "retry": {"attempts": 3, "first_delay": "10ms", "max_delay": "20ms"},
     "store": {"min_free": 0},

@@ -37,16 +37,16 @@ class Report:
         return self.worst <= 0 and self.used >= LEAST_USED
 
 
-def prove(place: Path, *, seconds: float) -> Report:
+def prove(place: Path, *, seconds: float, processes: int = 1) -> Report:
     """Mirror for about ``seconds``; the last of the trials that were needed."""
     for trial in range(TRIALS):
-        report = _measure(place / f"trial-{trial}", seconds)
+        report = _measure(place / f"trial-{trial}", seconds, processes)
         if report.holds:
             break
     return report
 
 
-def _measure(place: Path, seconds: float) -> Report:
+def _measure(place: Path, seconds: float, processes: int) -> Report:
     place.mkdir(parents=True)
     with WebProcess(place) as web:
         config = mirrors.write_config(
@@ -54,6 +54,7 @@ def _measure(place: Path, seconds: float) -> Report:
             {
                 "network": {"connect_to": {"*.staticflickr.com:80": f"{web.address}:{web.port}"}},
                 "hosts": {"default": {"rate": RATE, "burst": BURST}},
+                "fetch": {"processes": processes},
             },
         )
         rows = mirrors.gallery(int(RATE * seconds), size=600)

@@ -22,8 +22,9 @@ CLOCKS: Final = 0.02
 THROTTLED: Final = {"2.seconds.test": throttled(2), "2.date.test": throttled(HttpDate(2))}
 
 
-def test_a_rate_is_kept_in_every_window_and_used(tmp_path: Path) -> None:
-    report = rate.prove(tmp_path, seconds=3)
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_rate_is_kept_in_every_window_and_used(processes: int, tmp_path: Path) -> None:
+    report = rate.prove(tmp_path, seconds=3, processes=processes)
     assert report.holds, report
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fetcher.engine import Ending, Engine, EngineOptions
+from fetcher.engine import Ending, Engine, EngineOptions, TaskCrew
 from fetcher.events import Event
 from fetcher.model import Expectation, HostBudget, Outcome, Row, State
 from fetcher.policy.frontier import Frontier
@@ -20,6 +20,7 @@ from fetcher.policy.retry import RetryRule
 from tests.fakes import clock
 from tests.fakes.landing import InlineLanding
 from tests.fakes.manifest import MemoryManifest
+from tests.fakes.recovery import ScriptedRecovery
 from tests.fakes.transport import Result, ScriptedTransport, image
 
 RETRY = RetryRule(attempts=3, first_delay=1.0, max_delay=60.0, max_retry_after=600.0)
@@ -58,6 +59,7 @@ class Rig:
     manifest: MemoryManifest = field(init=False)
     transport: ScriptedTransport = field(init=False)
     landing: InlineLanding = field(init=False)
+    recovery: ScriptedRecovery = field(init=False)
     frontier: Frontier = field(init=False)
 
     def run(self) -> Ending:
@@ -71,6 +73,7 @@ class Rig:
         self.manifest = MemoryManifest(self.rows, group_of=groups.group_of)
         self.transport = ScriptedTransport(self.scripts, self.latency)
         self.landing = InlineLanding(delay=self.landing_delay)
+        self.recovery = ScriptedRecovery()
         self.frontier = Frontier(
             concurrency=self.concurrency,
             memory=self.memory,
@@ -81,10 +84,9 @@ class Rig:
         engine = Engine(
             frontier=self.frontier,
             group_of=groups.group_of,
-            transport=self.transport,
-            landing=self.landing,
+            crew=TaskCrew(self.transport, self.landing, lambda asset_id: f"spool/{asset_id}"),
+            recovery=self.recovery,
             manifest=self.manifest,
-            spool_path=lambda asset_id: f"spool/{asset_id}",
             clock=clock.VirtualClock(),
             chance=random.Random(7).random,
             observer=self,

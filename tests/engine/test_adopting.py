@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fetcher.engine import LandingRules, ThreadedLanding
+from fetcher.engine import StoreRecovery
 from fetcher.model import Asset, Body, Expectation
 from fetcher.store import LocalStore
 from fetcher.store.system import System
@@ -35,8 +35,8 @@ async def test_a_look_that_fails_is_a_fault_of_ours(number: int, code: str, tmp_
 
     store = LocalStore(tmp_path, system=replace(System(), lstat=failing))
     store.prepare()
-    landing = ThreadedLanding(store, LandingRules(), threads=1)
-    adoption = await landing.adopt([ASSET])
+    recovery = StoreRecovery(store)
+    adoption = await recovery.adopt([ASSET])
     assert adoption.fault is not None
     assert adoption.fault.code == code
     assert "abc.jpg" in adoption.fault.detail
@@ -50,10 +50,10 @@ def test_a_leftover_that_vanishes_meanwhile_is_one_too(name: str, tmp_path: Path
     store.prepare()
     left = Path(store.spool_path(name))
     left.write_bytes(DATA)
-    landing = ThreadedLanding(store, LandingRules(), threads=1)
+    recovery = StoreRecovery(store)
     left.unlink()
-    adoption = asyncio.run(landing.adopt([ASSET]))
+    adoption = asyncio.run(recovery.adopt([ASSET]))
     assert adoption.fault is not None
     assert adoption.fault.code == "disk-error"
-    assert asyncio.run(landing.adopt([ASSET])).fault is None
+    assert asyncio.run(recovery.adopt([ASSET])).fault is None
     store.close()

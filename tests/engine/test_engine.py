@@ -191,14 +191,14 @@ def test_a_part_that_nothing_can_vouch_for_is_not_kept() -> None:
     rig = one(Fault("truncated", partial=bare), GOOD)
     rig.rows = [Row(1, "0", "", "http://a.test/0", Expectation(size=len(GOOD)))]
     rig.run()
-    assert rig.landing.discarded == [bare]
+    assert rig.recovery.discarded == [bare]
     assert rig.transport.asked[1].request.partial is None
 
 
 def test_a_part_is_removed_when_the_image_is_given_up() -> None:
     rig = one(Fault("truncated", partial=PARTIAL))
     rig.run()
-    assert rig.landing.discarded == [PARTIAL]
+    assert rig.recovery.discarded == [PARTIAL]
 
 
 # Bytes that are there already.
@@ -207,7 +207,7 @@ def test_a_part_is_removed_when_the_image_is_given_up() -> None:
 def test_what_an_earlier_run_stored_is_settled_without_a_request() -> None:
     receipt = Receipt(len(GOOD), "md5", "image/jpeg", "http://a.test/0", 0)
     landed = Landed(1, receipt, Verdict(State.VERIFIED, None, Keep.STORE), "images/0.jpg")
-    rig = one(GOOD, prepare=lambda rig: setattr(rig.landing, "adoption", Adoption((landed,))))
+    rig = one(GOOD, prepare=lambda rig: setattr(rig.recovery, "adoption", Adoption((landed,))))
     assert rig.run().reason is EndReason.COMPLETE
     assert rig.transport.asked == []
     assert (rig.state(0), rig.settled(0).attempt) == (State.VERIFIED, 0)
@@ -234,7 +234,7 @@ def test_a_landing_that_breaks_ends_the_run_with_its_error() -> None:
 
 def test_a_disk_that_cannot_be_looked_at_ends_the_run_in_good_order() -> None:
     """What an earlier run left is looked for when assets are leased: they go back as they were."""
-    rig = many(30, prepare=lambda rig: rig.landing.blind.append(Fault("disk-error", "I/O error")))
+    rig = many(30, prepare=lambda rig: rig.recovery.blind.append(Fault("disk-error", "I/O error")))
     ending = rig.run()
     assert (ending.reason, ending.fault_code) == (EndReason.LOCAL_FAULT, "disk-error")
     assert ending.detail == "I/O error"
@@ -245,7 +245,7 @@ def test_a_disk_that_cannot_be_looked_at_ends_the_run_in_good_order() -> None:
 @pytest.mark.parametrize("limit", [None, 7])
 def test_looking_again_when_a_passing_fault_has_passed(limit: int | None) -> None:
     rig = many(30, limit=limit)
-    rig.prepare = lambda rig: rig.landing.blind.extend([Fault("out-of-descriptors")] * 3)
+    rig.prepare = lambda rig: rig.recovery.blind.extend([Fault("out-of-descriptors")] * 3)
     assert rig.run().reason is (EndReason.LIMIT if limit else EndReason.COMPLETE)
     pauses = [event.seconds for event in rig.events if isinstance(event, Paused)]
     assert pauses == [1.0, 2.0, 4.0]

@@ -6,22 +6,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from fetcher.model import Arrival, Asset, Fault, Keep, Landed, Partial, Receipt, State
+from fetcher.model import Arrival, Asset, Fault, Keep, Landed, Receipt, State
 from fetcher.policy import sniff, verify
-from fetcher.ports import Adoption, Refused
+from fetcher.ports import Refused
 
 
 class InlineLanding:
-    """``kept`` by asset id. ``refuse`` names faults for the next arrivals, in order; ``blind``
-    those of the next looks at what an earlier run left.
-    """
+    """``kept`` by asset id. ``refuse`` names faults for the next arrivals, in order."""
 
     def __init__(self, *, delay: float = 0.0) -> None:
         self.kept: dict[int, bytes] = {}
-        self.discarded: list[Partial] = []
         self.refuse: list[Fault] = []
-        self.blind: list[Fault] = []
-        self.adoption = Adoption()
         self._delay = delay
         self._under_way = 0
         self._idle = asyncio.Event()
@@ -39,18 +34,6 @@ class InlineLanding:
         self._under_way += 1
         self._idle.clear()
         asyncio.get_running_loop().call_later(self._delay, self._land, asset, arrival)
-
-    def discard(self, partial: Partial) -> None:
-        self.discarded.append(partial)
-
-    async def adopt(self, assets: Sequence[Asset]) -> Adoption:
-        if self.blind:
-            return Adoption(fault=self.blind.pop(0))
-        ids = {asset.asset_id for asset in assets}
-        return Adoption(
-            tuple(landed for landed in self.adoption.landed if landed.asset_id in ids),
-            {key: part for key, part in self.adoption.partials.items() if key in ids},
-        )
 
     async def close(self) -> None:
         await self._idle.wait()

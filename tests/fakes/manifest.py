@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 
 from fetcher.model import (
     Asset,
@@ -88,7 +87,7 @@ class MemoryManifest:
             self.states[asset_id], self.codes[asset_id] = outcome.state, outcome.code
             if outcome.attempt > 0:
                 asset = self.assets[asset_id]
-                self.assets[asset_id] = replace(asset, attempts=outcome.attempt)
+                self.assets[asset_id] = asset._replace(attempts=outcome.attempt)
             if outcome.state is not State.PENDING:
                 self.settled[asset_id] = outcome
                 self.leased.remove(asset_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fetcher.model import Arrival, Body, Fault, Redirect
@@ -35,6 +35,8 @@ class ScriptedTransport:
     in_flight: int = 0
     most_in_flight: int = 0
     closed: bool = False
+    reachable: Callable[[str], bool] = lambda _: True
+    reached: list[str] = field(default_factory=list)
 
     async def fetch(self, request: FetchRequest) -> Result:
         asked = sum(1 for earlier in self.asked if earlier.url == request.url)
@@ -47,6 +49,10 @@ class ScriptedTransport:
             self.in_flight -= 1
         script = self.scripts[request.url]
         return script[min(asked, len(script) - 1)]
+
+    async def reach(self, url: str) -> bool:
+        self.reached.append(url)
+        return self.reachable(url)
 
     async def close(self) -> None:
         self.closed = True

@@ -119,8 +119,8 @@ async def test_a_url_is_asked_for_as_it_is_written(rig: Rig) -> None:
     )
 )
 def test_what_is_escaped_is_never_changed(path: str) -> None:
-    url, _ = prepare(request(f"http://h.example/%2F{path}"))
-    sent = url.raw_path_qs
+    destination, _ = prepare(request(f"http://h.example/%2F{path}"))
+    sent = destination.target
     assert sent.startswith("/%2F")
     assert [c for c in path if c not in '"<>\\^`{|}'] == [
         c for c in _without_new_escapes(sent[4:], path) if c not in '"<>\\^`{|}'
@@ -181,7 +181,7 @@ def test_any_text_is_prepared_or_refused(text: str) -> None:
             asked, headers = prepare(request(url))
         except RefusedError:
             continue
-        line = f"{asked.raw_host}{asked.raw_path_qs}{headers}"
+        line = f"{asked.origin.host}{asked.target}{headers}"
         assert line.isascii()
         assert line.isprintable()
 
@@ -247,9 +247,9 @@ async def test_nor_do_faults_tell_them(make_rig: MakeRig, url: str) -> None:
 
 def test_an_at_sign_elsewhere_is_no_credential() -> None:
     for path in ("/@x", "/a@b:c", "/?x@y", "/%40@"):
-        url, headers = prepare(request(f"http://h.example{path}"))
+        destination, headers = prepare(request(f"http://h.example{path}"))
         assert headers == {}
-        assert url.raw_path_qs == path
+        assert destination.target == path
 
 
 def test_the_rest_of_a_body_is_asked_for_with_credentials_too() -> None:

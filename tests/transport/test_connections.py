@@ -27,7 +27,15 @@ from fetcher.demo.steps import (
 from fetcher.demo.web import Web
 from fetcher.model import Arrival, Fault
 from fetcher.transport import requests
-from tests.transport.harness import MakeRig, Rig, bytes_of, head_of, real_socket, served_by
+from tests.transport.harness import (
+    MakeRig,
+    Rig,
+    bytes_of,
+    closed_port,
+    head_of,
+    real_socket,
+    served_by,
+)
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"
 IMAGE = Answer(Picture(600))
@@ -299,3 +307,17 @@ async def test_a_transport_is_closed_once_and_for_all(make_rig: MakeRig) -> None
     await rig.transport.close()
     assert isinstance(await rig.fetch("/pic/k/600.jpg"), Fault)
     assert rig.web.count() == 1
+
+
+async def test_whether_a_host_can_be_reached(make_rig: MakeRig, rig: Rig) -> None:
+    """A connection is opened, no request is sent, and the next one goes over that connection."""
+    rig.web.serve("/a", IMAGE)
+    assert await rig.transport.reach(rig.web.url("/a"))
+    assert rig.web.requests == []
+    assert not await rig.transport.reach(f"http://127.0.0.1:{closed_port()}/")
+    assert not await rig.transport.reach("ftp://127.0.0.1/")
+    assert not await make_rig(allow_private=False).transport.reach(rig.web.url("/a"))
+    waiting = [opened for idle in rig.transport._requests._idle.values() for opened in idle]
+    assert len(waiting) == 1
+    await rig.arrival("/a")
+    assert [o for idle in rig.transport._requests._idle.values() for o in idle] == waiting

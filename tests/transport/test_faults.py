@@ -18,6 +18,8 @@ from fetcher.policy.codes import CODES
 from fetcher.transport import faults
 from fetcher.transport.connector import BlockedAddressError
 from fetcher.transport.faults import classify
+from fetcher.transport.requests import Requests
+from tests.transport.harness import Rig
 
 KEY = ConnectionKey("host", 80, False, True, None, None, None)
 
@@ -165,3 +167,20 @@ def test_a_host_s_trouble_is_never_ours() -> None:
         aiohttp.ServerDisconnectedError(),
     ):
         assert CODES[classify(error)].fate is not Fate.LOCAL
+
+
+@pytest.mark.parametrize(
+    ("address", "code"),
+    [("127.0.0.1", "host-unreachable"), ("255.255.255.255", "no-route")],
+    ids=["the kernel knows a way there", "it knows none"],
+)
+async def test_a_network_that_cannot_be_reached(
+    rig: Rig, address: str, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is sent to either of them."""
+
+    async def unreachable(*_: object) -> None:
+        raise on_connecting(OSError(errno.ENETUNREACH, "x"))
+
+    monkeypatch.setattr(Requests, "take", unreachable)
+    assert (await rig.fault(f"http://{address}:{rig.web.port}/a")).code == code

@@ -1,0 +1,98 @@
+"""How a crew is made from the configuration: in the run's own process, or in a worker's.
+
+A recipe is plain values, so that it can be sent to a worker; the adapters are made where they work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import uvloop
+
+from fetcher.config import Config, user_agent
+from fetcher.config.schema import Durability
+from fetcher.engine import LandingRules, TaskCrew, ThreadedLanding
+from fetcher.engine.recovery import SPOOL_SUFFIX
+from fetcher.model import Keep
+from fetcher.store import LocalStore
+from fetcher.transport import HttpTransport, TransportOptions
+
+GARBAGE_THRESHOLD: Final = 20_000
+"""Objects between two looks for garbage: a few hundred images' worth."""
+_KEEP: Final = {
+    "quarantine": Keep.QUARANTINE,
+    "discard": Keep.DISCARD,
+    "keep": Keep.STORE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CrewRecipe:
+    """``engine.worker.Recipe``. ``finishers`` are threads of one crew."""
+
+    directory: Path
+    durability: Durability
+    min_free: int
+    finishers: int
+    rules: LandingRules
+    transport: TransportOptions
+
+    def loop(self) -> asyncio.AbstractEventLoop:
+        settle_memory()
+        return uvloop.new_event_loop()
+
+    def crew(self) -> TaskCrew:
+        store = LocalStore(self.directory, durability=self.durability, min_free=self.min_free)
+        store.attach()
+        return self.crew_over(store)
+
+    def crew_over(self, store: LocalStore) -> TaskCrew:
+        """A crew for a store that somebody else closes."""
+        spool = store.spool_directory
+        return TaskCrew(
+            HttpTransport(self.transport),
+            ThreadedLanding(store, self.rules, threads=self.finishers),
+            lambda asset_id: f"{spool}/{asset_id}{SPOOL_SUFFIX}",
+        )
+
+
+def crew_recipe(config: Config, directory: Path, *, processes: int) -> CrewRecipe:
+    """For each of ``processes`` crews."""
+    return CrewRecipe(
+        directory=directory,
+        durability=config.store.durability,
+        min_free=config.store.min_free,
+        finishers=-(-config.store.finishers // processes),
+        rules=LandingRules(
+            mismatched=_KEEP[config.store.mismatched],
+            placeholder_digests=frozenset(config.placeholders.digests),
+        ),
+        transport=_transport_options(config),
+    )
+
+
+def settle_memory() -> None:
+    """What is loaded by now stays for the whole run: looking through it for garbage again and again
+    was measured at up to a fifth of the event loop's time.
+    """
+    gc.freeze()
+    gc.set_threshold(GARBAGE_THRESHOLD)
+
+
+def _transport_options(config: Config) -> TransportOptions:
+    fetch, network = config.fetch, config.network
+    return TransportOptions(
+        user_agent=user_agent(config),
+        max_bytes=fetch.max_bytes,
+        connect_timeout=fetch.timeout.connect,
+        stall_timeout=fetch.timeout.stall,
+        total_timeout=fetch.timeout.total,
+        connect_to=network.connect_to,
+        allow_private=network.allow_private_addresses,
+        ca_file=network.ca_file,
+        proxy=network.proxy,
+    )

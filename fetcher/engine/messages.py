@@ -1,0 +1,78 @@
+"""What passes between a run and its workers, flattened.
+
+Nearly all messages are errands without a partial body, arrivals, and images that were landed. These
+three are sent as flat tuples of texts and numbers, which pickle in a third of the time that the
+values themselves take; everything else is sent as it is. Of an asset only what a crew needs goes to
+a worker: who owns its host, and how often it was tried, is none of the crew's business.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, Final
+
+from fetcher.model import Asset, Expectation, Keep, Landed, Receipt, State, Validators, Verdict
+from fetcher.ports import Arrived, Errand, Report
+
+_ERRAND, _ARRIVED, _LANDED = range(3)
+_UNKNOWN: Final = Validators()
+
+
+def pack_errand(errand: Errand) -> Any:
+    asset = errand.asset
+    size, md5 = asset.expected
+    return (
+        _ERRAND,
+        asset.asset_id,
+        asset.image_id,
+        asset.subset,
+        asset.url,
+        size,
+        md5,
+        None if errand.url == asset.url else errand.url,
+        errand.memory,
+        errand.partial,
+    )
+
+
+def pack_report(report: Report) -> Any:
+    asset_id, result = report
+    if isinstance(result, Arrived):
+        return _ARRIVED, asset_id, result.received
+    if isinstance(result, Landed):
+        receipt, verdict = result.receipt, result.verdict
+        return (
+            _LANDED,
+            asset_id,
+            receipt.size,
+            receipt.md5,
+            receipt.content_type,
+            receipt.final_url,
+            receipt.http_status,
+            verdict.state.value,
+            verdict.code,
+            verdict.keep.value,
+            result.path,
+        )
+    return report
+
+
+def unpack(message: Any) -> Any:
+    """The value that was packed; of a landed image, its validators stay behind."""
+    if type(message) is not tuple:
+        return message
+    tag = message[0]
+    if tag == _ERRAND:
+        _, asset_id, image_id, subset, listed, size, md5, url, memory, partial = message
+        asset = Asset(asset_id, image_id, subset, listed, "", Expectation(size, md5))
+        return Errand(asset, url if url is not None else listed, "", memory, partial)
+    if tag == _ARRIVED:
+        return Report(message[1], Arrived(message[2]))
+    _, asset_id, size, md5, content_type, final_url, status, state, code, keep, path = message
+    receipt = Receipt(size, md5, content_type, final_url, status, _UNKNOWN)
+    return Report(asset_id, Landed(asset_id, receipt, _verdict(state, code, keep), path))
+
+
+@lru_cache(maxsize=256)
+def _verdict(state: str, code: str | None, keep: str) -> Verdict:
+    return Verdict(State(state), code, Keep(keep))

@@ -1,0 +1,248 @@
+"""A crew of several processes, each with an event loop, connections and finishing threads.
+
+The run stays in charge. One frontier decides what may start, so every limit of a host group holds
+over all workers, and what one of them learns of a host counts for all. A worker is only a crew at
+the other end of a socket: errands go there, reports come back, and neither says which process did
+the work.
+
+An errand goes to the least busy worker; for a host group that may have few requests in flight, to
+the least busy of few workers, so that its connections are used again.
+
+A worker that dies takes its requests along and nothing else: each of them is reported as
+``worker-lost``, a fault of our own side, and another worker takes its place. A worker whose run has
+gone ends at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import socket
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
+from typing import Any, Final
+from zlib import crc32
+
+from fetcher.engine.courier import Courier
+from fetcher.engine.messages import pack_errand, unpack
+from fetcher.engine.worker import Abandon, Broke, Close, Closed, Reach, Reached, Recipe, work
+from fetcher.model import Fault
+from fetcher.ports import Arrived, Errand, Refused, Report
+
+Deliver = Callable[[Sequence[Report]], None]
+Broken = Callable[[BaseException], None]
+
+ALONE: Final = 8
+"""Requests in flight to one host group that a worker should have before a second one joins in."""
+GIVE_UP: Final = 8
+"""Workers that may die one after another without a single report."""
+_GROUPS_REMEMBERED: Final = 4_096
+
+
+class WorkersLostError(Exception):
+    """Workers die faster than they work: a bug in one of them, or no memory left."""
+
+
+class WorkerBrokeError(Exception):
+    """A bug in a worker; the text is its traceback."""
+
+
+class Hired:
+    """A worker process that has been started, and the end of its socket that is ours."""
+
+    def __init__(self, recipe: Recipe, method: str, others: Sequence[Hired] = ()) -> None:
+        self.end, theirs = socket.socketpair()
+        # A fork inherits our ends too; unless it closes them, no worker would see us go.
+        inherited = (self.end, *(other.end for other in others)) if method == "fork" else ()
+        context: Any = multiprocessing.get_context(method)
+        self.process: BaseProcess = context.Process(
+            target=work, args=(theirs, recipe, inherited), name="fetcher-worker", daemon=True
+        )
+        with theirs:
+            self.process.start()
+
+
+@contextmanager
+def hired(recipe: Recipe, count: int) -> Iterator[list[Hired]]:
+    """``count`` workers, seen off in the end.
+
+    By fork where that is safe, as a fork shares what is loaded: so there should be no other thread
+    yet, and there must be no lock that a fork would inherit.
+    """
+    alone = threading.active_count() == 1
+    method = "fork" if sys.platform == "linux" and alone else "spawn"
+    workers: list[Hired] = []
+    try:
+        for _ in range(count):
+            workers.append(Hired(recipe, method, workers))
+        yield workers
+    finally:
+        for worker in workers:
+            worker.end.close()
+            worker.process.join()
+
+
+@dataclass(slots=True, eq=False)
+class _Worker:
+    process: BaseProcess
+    courier: Courier = field(init=False)
+    out: dict[int, bool] = field(default_factory=dict)
+    """Errands that it has not reported the end of: whether their images have arrived."""
+    asked: deque[asyncio.Future[bool]] = field(default_factory=deque)
+    """Whether it can reach something, in the order of the questions."""
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+    """It has nothing more to say."""
+
+
+class ProcessCrew:
+    """``ports.Crew`` over workers. ``concurrency_of`` gives the most requests that may be in flight
+    to a host group.
+    """
+
+    def __init__(
+        self, recipe: Recipe, workers: Sequence[Hired], concurrency_of: Callable[[str], int]
+    ) -> None:
+        self._recipe = recipe
+        self._hired = workers
+        self._concurrency_of = concurrency_of
+        self._workers: list[_Worker] = []
+        self._choices: dict[str, list[_Worker]] = {}
+        self._lost_in_a_row = 0
+        self._closing = False
+        self._replacing: set[asyncio.Task[None]] = set()
+
+    async def start(self, deliver: Deliver, broken: Broken) -> None:
+        self._deliver = deliver
+        self._broken = broken
+        for one in self._hired:
+            await self._engage(one)
+
+    def send(self, errand: Errand) -> None:
+        if not self._workers:
+            nobody = Report(
+                errand.asset.asset_id, Fault("worker-lost", "no worker process is left")
+            )
+            asyncio.get_running_loop().call_soon(self._hand_on, [nobody])
+            return
+        worker = min(self._choice(errand.group), key=_load)
+        worker.out[errand.asset.asset_id] = False
+        worker.courier.send(pack_errand(errand))
+
+    async def reach(self, urls: Sequence[str]) -> bool:
+        """By one worker: all of them are on the same machine."""
+        if not self._workers:
+            return False
+        worker = self._workers[0]
+        asked = asyncio.get_running_loop().create_future()
+        worker.asked.append(asked)
+        worker.courier.send(Reach(tuple(urls)))
+        return bool(await asked)
+
+    def abandon(self) -> None:
+        for worker in self._workers:
+            worker.courier.send(Abandon())
+
+    async def close(self, patience: float) -> None:
+        if not self._closing:
+            self._closing = True
+            for worker in self._workers:
+                worker.courier.send(Close(patience))
+        if self._replacing:
+            await asyncio.wait(self._replacing)
+        for worker in tuple(self._workers):
+            await worker.gone.wait()
+            worker.courier.close()
+            await asyncio.to_thread(worker.process.join)
+
+    def _choice(self, group: str) -> list[_Worker]:
+        """The workers that may ask this host group."""
+        choice = self._choices.get(group)
+        if choice is None:
+            if len(self._choices) >= _GROUPS_REMEMBERED:
+                self._choices.clear()
+            count = len(self._workers)
+            few = max(1, min(count, self._concurrency_of(group) // ALONE))
+            first = crc32(group.encode()) % count
+            choice = [self._workers[(first + n) % count] for n in range(few)]
+            self._choices[group] = choice
+        return choice
+
+    async def _engage(self, one: Hired) -> None:
+        worker = _Worker(one.process)
+        worker.courier = await Courier.over(
+            one.end,
+            lambda messages: self._heard(worker, messages),
+            lambda: self._lost(worker),
+        )
+        self._workers.append(worker)
+        self._choices.clear()
+        if self._closing:
+            worker.courier.send(Close(0.0))
+
+    def _heard(self, worker: _Worker, messages: Sequence[Any]) -> None:
+        reports: list[Report] = []
+        for message in map(unpack, messages):
+            if isinstance(message, Report):
+                if isinstance(message.result, Arrived):
+                    worker.out[message.asset_id] = True
+                else:
+                    del worker.out[message.asset_id]
+                reports.append(message)
+            elif isinstance(message, Reached):
+                _answer(worker.asked.popleft(), reached=message.reached)
+            elif isinstance(message, Closed):
+                worker.gone.set()
+            elif isinstance(message, Broke):
+                self._broken(WorkerBrokeError(message.traceback))
+        if reports:
+            self._lost_in_a_row = 0
+            self._hand_on(reports)
+
+    def _hand_on(self, reports: Sequence[Report]) -> None:
+        try:
+            self._deliver(reports)
+        except Exception as error:  # noqa: BLE001  a bug; the loop would only log it
+            self._broken(error)
+
+    def _lost(self, worker: _Worker) -> None:
+        """Its end of the socket is closed: it has taken its leave, or it is dead."""
+        if worker.gone.is_set():
+            return
+        worker.gone.set()
+        for asked in worker.asked:
+            _answer(asked, reached=False)
+        self._workers.remove(worker)
+        self._choices.clear()
+        fault = Fault("worker-lost", f"worker process {worker.process.pid} died")
+        lost = [
+            Report(asset_id, Refused(asset_id, fault) if arrived else fault)
+            for asset_id, arrived in worker.out.items()
+        ]
+        if not self._closing:
+            self._lost_in_a_row += 1
+            if self._lost_in_a_row >= GIVE_UP:
+                self._broken(WorkersLostError(f"{GIVE_UP} worker processes died in a row"))
+            else:
+                task = asyncio.get_running_loop().create_task(self._replace(worker.process))
+                self._replacing.add(task)
+                task.add_done_callback(self._replacing.discard)
+        self._hand_on(lost)
+
+    async def _replace(self, dead: BaseProcess) -> None:
+        """Another process in its place. Not by fork: by now there are threads, and a lock."""
+        await asyncio.to_thread(dead.join)
+        await self._engage(await asyncio.to_thread(Hired, self._recipe, "spawn"))
+
+
+def _answer(asked: asyncio.Future[bool], *, reached: bool) -> None:
+    if not asked.done():  # else nobody waits for it any more
+        asked.set_result(reached)
+
+
+def _load(worker: _Worker) -> int:
+    return len(worker.out)

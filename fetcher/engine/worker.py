@@ -1,0 +1,154 @@
+"""What a worker process does: serve a crew over a socket until the run has no more use for it.
+
+Signals are the run's business: a terminal sends Ctrl-C to all of its processes, and only the run
+knows what it means for an image that is half here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from fetcher.engine.courier import Courier
+from fetcher.engine.messages import pack_report, unpack
+from fetcher.ports import Crew, Errand, Report
+
+_OF_THE_RUN: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_PR_SET_PDEATHSIG: Final = 1  # prctl(2)
+
+
+class Recipe(Protocol):
+    """How a worker's crew is made: a picklable value, used in the worker's process."""
+
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """A new event loop."""
+
+    def crew(self) -> Crew:
+        """A new crew, made while that loop runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """To a worker: try whether any of these can be reached."""
+
+    urls: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """From a worker: whether it could, in the order of the questions."""
+
+    reached: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """To a worker: break off every request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """To a worker: end, as ``ports.Crew.close``."""
+
+    patience: float
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """From a worker: everything has been reported."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broke:
+    """From a worker: a bug has ended its crew."""
+
+    traceback: str
+
+
+def work(end: socket.socket, recipe: Recipe, inherited: Sequence[socket.socket]) -> None:
+    """A worker process's life. ``inherited`` are the run's ends of sockets."""
+    for other in inherited:
+        other.close()
+    if inherited:
+        _die_with_the_run()
+    for number in _OF_THE_RUN:
+        signal.signal(number, signal.SIG_IGN)
+    with asyncio.Runner(loop_factory=recipe.loop) as runner:
+        runner.run(_serve(end, recipe))
+
+
+async def _serve(end: socket.socket, recipe: Recipe) -> None:
+    await _Service(recipe.crew()).serve(end)
+
+
+class _Service:
+    """Between a crew and the courier."""
+
+    def __init__(self, crew: Crew) -> None:
+        self._crew = crew
+        self._patience: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        self._questions: asyncio.Queue[Reach] = asyncio.Queue()
+        self._hung_up = asyncio.Event()
+        self._all_said = False
+
+    async def serve(self, end: socket.socket) -> None:
+        await self._crew.start(self._deliver, self._broken)
+        self._courier = await Courier.over(end, self._receive, self._lost)
+        answering = asyncio.create_task(self._answer())
+        await self._crew.close(await self._patience)
+        answering.cancel()
+        self._courier.send(Closed())
+        self._all_said = True
+        self._courier.close()
+        await self._hung_up.wait()
+
+    def _receive(self, messages: Sequence[Any]) -> None:
+        for message in map(unpack, messages):
+            if isinstance(message, Errand):
+                self._crew.send(message)
+            elif isinstance(message, Reach):
+                self._questions.put_nowait(message)
+            elif isinstance(message, Abandon):
+                self._crew.abandon()
+            elif isinstance(message, Close) and not self._patience.done():
+                self._patience.set_result(message.patience)
+
+    async def _answer(self) -> None:
+        while True:
+            question = await self._questions.get()
+            self._courier.send(Reached(await self._crew.reach(question.urls)))
+
+    def _deliver(self, reports: Sequence[Report]) -> None:
+        for report in reports:
+            self._courier.send(pack_report(report))
+
+    def _broken(self, error: BaseException) -> None:
+        self._courier.send(Broke("".join(traceback.format_exception(error))))
+
+    def _lost(self) -> None:
+        if not self._all_said:
+            # The run has gone, and with it the manifest's lock: not one file more.
+            os._exit(1)
+        self._hung_up.set()
+
+
+def _die_with_the_run() -> None:
+    """Not to be relied on where there is no prctl(2): the socket tells as well, if a little later.
+
+    It is about the thread that made the fork, which is the run's main one.
+    """
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    run = multiprocessing.parent_process()
+    if run is not None and run.pid != os.getppid():  # it was faster
+        os._exit(1)
