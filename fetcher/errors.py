@@ -60,6 +60,12 @@ class SourceError(FetcherError):
     exit = Exit.UNUSABLE
 
 
+class DamagedListError(SourceError):
+    """An image list turned out to be damaged behind rows that had been worked with already."""
+
+    exit = Exit.OUR_FAULT
+
+
 class MissingExtraError(FetcherError):
     """A feature needs an optional dependency that is not installed."""
 

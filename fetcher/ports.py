@@ -283,3 +283,5 @@ class Adoption:
     landed: tuple[Landed, ...] = ()
     partials: Mapping[int, Partial] = field(default_factory=dict)
     """By asset_id."""
+    fault: Fault | None = None
+    """Of our side: the disk could not be looked at. Then nothing else is said."""

@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -31,7 +31,14 @@ from fetcher.config import (
 )
 from fetcher.engine import Ending, EndReason, Engine, EngineOptions, StoreRecovery
 from fetcher.engine.processes import Hired, ProcessCrew, hired
-from fetcher.errors import Exit, FetcherError, UsageError
+from fetcher.errors import (
+    DamagedListError,
+    Exit,
+    FetcherError,
+    LockedError,
+    SourceError,
+    UsageError,
+)
 from fetcher.events import Event, RowsImported
 from fetcher.manifest import ManifestThread, RunInfo
 from fetcher.model import Selection, Tally
@@ -162,12 +169,22 @@ class _Mirroring:
         self._groups = host_groups(job.config)
 
     async def run(self) -> Result:
+        try:
+            return await self._run()
+        except LockedError:
+            raise  # the place for temporary files is in use
+        except FetcherError:
+            self._store.close()
+            raise
+
+    async def _run(self) -> Result:
         job, command = self._job, " ".join(self._job.command)
         async with ManifestThread(
             job.manifest,
             command=command,
             group_of=self._groups.group_of,
             selection=job.selection,
+            images_stored=not self._store.is_fresh(),
         ) as manifest:
             # From here on nobody else works in DIR: the manifest's lock is ours.
             shown = json.dumps(as_dict(job.loaded)["config"], ensure_ascii=False)
@@ -175,7 +192,8 @@ class _Mirroring:
             try:
                 ending = await self._mirror(manifest)
             except FetcherError as error:
-                await manifest.end_run(error.exit, error.sentence)
+                with contextlib.suppress(FetcherError):  # what ended the run is what is told
+                    await manifest.end_run(error.exit, error.sentence)
                 raise
             finally:
                 self._store.close()
@@ -233,7 +251,9 @@ class _Mirroring:
 
 
 async def _import_and_run(importer: Importer, engine: Engine) -> Ending:
-    """Both at once. A damaged list ends the run in good order, and is raised then."""
+    """Both at once. A damaged list ends the run in good order, and is raised then, unless the run
+    ended by a fault of its own; that one is told first, and both are told.
+    """
     running = asyncio.create_task(engine.run())
     importing = asyncio.create_task(importer.run())
     importing.add_done_callback(lambda done: _import_ended(done, engine))
@@ -244,6 +264,10 @@ async def _import_and_run(importer: Importer, engine: Engine) -> Ending:
         importing.cancel()
         await asyncio.wait([importing, running])
     if not importing.cancelled() and (error := importing.exception()) is not None:
+        if ending.reason is EndReason.LOCAL_FAULT and isinstance(error, FetcherError):
+            return replace(ending, detail=f"{ending.detail} Besides: {error.sentence}")
+        if isinstance(error, SourceError):
+            raise DamagedListError(error.sentence, hint=error.hint) from error
         raise error
     if importing.cancelled() and ending.reason is EndReason.LIMIT:
         # Not the end, even if all that was read is settled: there is more to read.

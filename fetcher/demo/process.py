@@ -11,6 +11,7 @@ import pickle
 import struct
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -73,10 +74,14 @@ class WebProcess:
         return self._running().pid
 
     def serve(self, path: str, *steps: Step, host: str | None = None) -> None:
-        """As ``Web.serve``; the script is in force when this returns."""
+        """As ``Web.serve``; the script is in force when this returns.
+
+        Raises ``RuntimeError`` if the web is gone.
+        """
         pipe = self._running().stdin
         assert pipe is not None  # noqa: S101  for mypy: it was asked for
-        write_frame(pipe, pickle.dumps(Script(path, steps, host)))
+        with suppress(BrokenPipeError):  # then there is no reply, either
+            write_frame(pipe, pickle.dumps(Script(path, steps, host)))
         self._reply()
 
     def url(self, path: str, scheme: str = "http") -> str:
@@ -93,7 +98,8 @@ class WebProcess:
         if process is None:
             return
         with process:
-            if process.stdin is not None:
+            assert process.stdin is not None  # noqa: S101  for mypy: it was asked for
+            with suppress(BrokenPipeError):  # it has gone, with part of a frame still to be sent
                 process.stdin.close()
             try:
                 process.wait(_STOP_WITHIN)

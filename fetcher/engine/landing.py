@@ -21,6 +21,7 @@ from typing import Final, NamedTuple
 
 from fetcher.engine.measuring import key, measure
 from fetcher.errors import StoreError
+from fetcher.killpoints import Point, reached
 from fetcher.model import Arrival, Asset, Body, Fault, Keep, Landed, State
 from fetcher.policy import verify
 from fetcher.ports import Refused, Staged, Store
@@ -122,6 +123,7 @@ class ThreadedLanding:
             fault = Fault(error.fault_code, str(error))
             results = [Refused(item.asset.asset_id, fault) for item in batch]
         assert self._deliver is not None  # noqa: S101  start() comes first
+        reached(Point.LANDED)
         self._deliver(results)
 
     def _abandon(self, paths: Iterable[Path]) -> None:
@@ -134,6 +136,7 @@ class ThreadedLanding:
         """What becomes of one arrival, and what is to be published for it."""
         asset, arrival = item.asset, item.arrival
         receipt = measure(arrival)
+        reached(Point.HASHED)
         verdict = verify.judge(
             asset.expected, receipt, placeholder_digests=self._rules.placeholder_digests
         )

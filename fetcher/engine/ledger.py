@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from fetcher.events import Settled
+from fetcher.killpoints import Point, reached
 from fetcher.model import Fault, Landed, Outcome, State
 from fetcher.policy import codes
 from fetcher.policy.groups import Job
@@ -65,7 +66,9 @@ class Ledger:
                 continue
             batch, self._entries = self._entries, []
             self._committing = len(batch)
+            reached(Point.DELIVERED)
             await self._manifest.settle([entry.outcome for entry in batch])
+            reached(Point.TOLD)
             self._committing = 0
             self._observer.notify(Settled(tuple(entry.outcome for entry in batch)))
             self._committed(batch)

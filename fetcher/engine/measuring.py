@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import chain
+from pathlib import Path
 from typing import Final
 
 from fetcher.errors import StoreError
@@ -36,6 +37,14 @@ def measure(arrival: Arrival) -> Receipt:
     )
 
 
+def body_in(path: Path) -> Body:
+    """What lies there. Raises ``StoreError``."""
+    try:
+        return Body(path.stat().st_size, path=path)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
 def key(asset: Asset, receipt: Receipt, verdict: Verdict) -> str:
     """The final path of bytes that are kept, relative to DIR."""
     folder = "mismatched" if verdict.keep is Keep.QUARANTINE else "images"
@@ -51,8 +60,12 @@ def _chunks(body: Body) -> Iterator[bytes]:
             while chunk := file.read(CHUNK):
                 yield chunk
     except OSError as error:
-        raise StoreError(
-            f"{body.path} cannot be read: {error.strerror or error}.",
-            fault_code=disk_fault(error),
-            hint="Check the disk and the permissions of DIR, then run the same command again.",
-        ) from error
+        raise _unreadable(body.path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"{path} cannot be read: {error.strerror or error}.",
+        fault_code=disk_fault(error),
+        hint="Check the disk and the permissions of DIR, then run the same command again.",
+    )

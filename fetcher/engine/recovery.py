@@ -13,12 +13,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
-from fetcher.engine.measuring import key, measure
+from fetcher.engine.measuring import body_in, key, measure
 from fetcher.errors import StoreError
+from fetcher.killpoints import Point, reached
 from fetcher.model import (
     Arrival,
     Asset,
     Body,
+    Fault,
     Keep,
     Landed,
     Partial,
@@ -47,7 +49,10 @@ class StoreRecovery:
     async def adopt(self, assets: Sequence[Asset]) -> Adoption:
         if not self._may_adopt:
             return Adoption()
-        return await asyncio.to_thread(self._adopt, assets)
+        try:
+            return await asyncio.to_thread(self._adopt, assets)
+        except StoreError as error:
+            return Adoption(fault=Fault(error.fault_code, str(error)))
 
     def discard(self, partial: Partial) -> None:
         # At once: the next attempt spools to the same path, and must not lose it to a late removal.
@@ -64,6 +69,7 @@ class StoreRecovery:
             for path in list(self._store.leftovers()):
                 with suppress(StoreError):
                     self._store.discard(path)
+        reached(Point.SWEPT)
 
     def _adopt(self, assets: Sequence[Asset]) -> Adoption:
         published: list[Landed] = []
@@ -79,6 +85,7 @@ class StoreRecovery:
                     written.append(landed)
                 elif (part := self._begun(asset)) is not None:
                     partials[asset.asset_id] = part
+            reached(Point.FOUND)
             # They may have been named and not yet synced when the other run was killed.
             self._store.confirm([landed.path for landed in published if landed.path is not None])
         return Adoption((*published, *written), partials)
@@ -88,7 +95,7 @@ class StoreRecovery:
         for extension in sniff.usual_extensions(asset.url):
             path = paths.relative_path("images", asset.subset, asset.image_id, extension)
             found = self._store.find(path)
-            receipt = _proof(asset, Body(found.stat().st_size, path=found)) if found else None
+            receipt = _proof(asset, body_in(found)) if found else None
             if receipt is not None:
                 return Landed(asset.asset_id, receipt, _VERIFIED, path)
         return None
@@ -98,7 +105,7 @@ class StoreRecovery:
         found = self._leftovers.pop(str(asset.asset_id), None)
         if found is None:
             return None
-        body = Body(found.stat().st_size, path=found)
+        body = body_in(found)
         receipt = _proof(asset, body)
         if receipt is None:
             return None
@@ -109,7 +116,7 @@ class StoreRecovery:
     def _begun(self, asset: Asset) -> Partial | None:
         """The beginning of a body. The MD5 decides in the end whether it is this image's."""
         part = self._leftovers.pop(f"{asset.asset_id}{SPOOL_SUFFIX}", None)
-        size = part.stat().st_size if part is not None else 0
+        size = body_in(part).size if part is not None else 0
         if part is None or not size or asset.expected.md5 is None:
             return None
         return Partial(part, size, Validators())

@@ -26,7 +26,7 @@ from fetcher.engine.ledger import Entry, Ledger
 from fetcher.engine.suspicion import SILENCE, Held, Suspicion
 from fetcher.errors import FetcherError
 from fetcher.events import CooledDown, Draining, Paused, Resumed
-from fetcher.model import Asset, Fate, Fault, Landed, LeaseRequest, Redirect
+from fetcher.model import Asset, Fate, Fault, Landed, Lease, LeaseRequest, Redirect
 from fetcher.policy import codes, urls
 from fetcher.policy.frontier import Dispatch, Frontier, WaitUntil
 from fetcher.policy.groups import GroupStatus, Job
@@ -194,7 +194,7 @@ class Engine:
     # Feeding.
 
     async def _feed(self) -> None:
-        while True:
+        while not self.ending:
             self._food.clear()
             request = self._wanted()
             if request is None:
@@ -204,6 +204,9 @@ class Engine:
             lease = await self._manifest.lease(request)
             self._leased += len(lease.assets)
             adoption = await self._recovery.adopt(lease.assets)
+            if adoption.fault is not None:
+                await self._could_not_look(lease, adoption.fault)
+                continue
             found = {landed.asset_id: landed for landed in adoption.landed}
             jobs: list[Job] = []
             adopted: list[Job] = []
@@ -220,6 +223,14 @@ class Engine:
             )
             self._pump()
             self._look_for_the_end()
+
+    async def _could_not_look(self, lease: Lease, fault: Fault) -> None:
+        """The disk does not let us see what an earlier run left; what was leased is not touched."""
+        await self._manifest.give_back([asset.asset_id for asset in lease.assets])
+        self._leased -= len(lease.assets)
+        self._stop_or_pause(fault, self._clock.now())
+        await asyncio.sleep(max(0.0, self._paused_until - self._clock.now()))
+        self._frontier.stirred()  # it has not got what it had asked for
 
     def _wanted(self) -> LeaseRequest | None:
         request = self._frontier.wants()
@@ -397,10 +408,12 @@ class Engine:
     def _our_fault(self, job: Job, fault: Fault, now: float) -> None:
         """No attempt is charged; the run pauses, or ends if waiting does not help."""
         self._frontier.retry(job, now, now)
+        self._stop_or_pause(fault, now)
+
+    def _stop_or_pause(self, fault: Fault, now: float) -> None:
         if fault.code in STOPS_THE_RUN:
             self._end(Ending(EndReason.LOCAL_FAULT, fault.detail, fault.code))
-            return
-        if now >= self._paused_until:  # else this one was under way when the pause began
+        elif now >= self._paused_until:  # else this one was under way when the pause began
             pause = min(self._options.longest_pause, self._options.first_pause * 2.0**self._pauses)
             self._pauses = min(self._pauses + 1, 32)
             self._paused_until = now + pause

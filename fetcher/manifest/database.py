@@ -5,20 +5,18 @@ committed, so an error (a full disk, say) leaves both as they were. All methods 
 thread that opened it; ``fetcher.manifest.thread`` gives it one.
 """
 
-# ruff: noqa: S608 - every statement is put together from constants of this package
-
 from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from fetcher.errors import ManifestError
-from fetcher.manifest import runs, schema, tallies
-from fetcher.manifest.bulk import Bulk
+from fetcher.killpoints import Point, reached
+from fetcher.manifest import damage, runs, schema, tallies
 from fetcher.manifest.faults import translated
 from fetcher.manifest.importing import Importer
 from fetcher.manifest.leasing import LeasePart, Leases
@@ -28,9 +26,7 @@ from fetcher.manifest.runs import RunInfo
 from fetcher.manifest.settling import Settlement
 from fetcher.manifest.sources import Sources
 from fetcher.model import (
-    Asset,
     BadRow,
-    Expectation,
     LeaseRequest,
     Outcome,
     Row,
@@ -55,12 +51,6 @@ _PRAGMAS: Final = (
     "wal_autocheckpoint = 4000",
 )
 _CACHED_STATEMENTS: Final = 256
-_PENDING_AMONG: Final = Bulk(
-    "SELECT json_group_array(json_array(a.asset_id)) "
-    "FROM (VALUES {rows}) CROSS JOIN assets AS a ON a.asset_id = column1 "
-    f"WHERE a.state = {schema.PENDING}",
-    width=1,
-)
 
 
 class Database:
@@ -96,17 +86,20 @@ class Database:
         group_of: Callable[[str], str],
         selection: Selection = Selection(),  # noqa: B008 - immutable
         wall: Callable[[], float] = time.time,
+        images_stored: bool = False,
     ) -> Database:
         """The manifest at ``path``, made if there is none; locked against other runs until closed.
+        ``images_stored``: it has been worked with before, so that an empty one is a damaged one.
 
         Raises ``LockedError``, ``ManifestUnusableError`` (no manifest, of a newer schema, no such
         folder), ``ManifestError`` or ``StoreError``.
         """
         schema.require_sqlite()
         lock = RunLock.acquire(path, command=command, now=wall())
+        reached(Point.LOCKED)
         try:
             with translated(path):
-                connection = _connect(path)
+                connection = _connect(path, images_stored=images_stored)
                 try:
                     return cls(
                         path, connection, lock, group_of=group_of, selection=selection, wall=wall
@@ -121,17 +114,14 @@ class Database:
     def begin_run(self, info: RunInfo) -> int:
         with self._transaction():
             run_id = runs.begin(self._connection, info, self._wall())
+        reached(Point.RUN_BEGUN)
         self._run_id = run_id
         return run_id
 
     def end_run(self, exit_code: int, reason: str | None = None) -> None:
         with self._transaction():
             runs.end(self._connection, self._running(), exit_code, reason, self._wall())
-
-    def last_run_ended_cleanly(self) -> bool:
-        """Whether the run before this one came to its end; true if there was none."""
-        with translated(self._path):
-            return runs.last_ended_cleanly(self._connection, self._run_id)
+        reached(Point.RUN_ENDED)
 
     def list_is_complete(self, path: str, fingerprint: str) -> bool:
         """Whether this very list was read to its end: then it need not be opened again."""
@@ -142,6 +132,7 @@ class Database:
         """All of its sources are finished."""
         with self._transaction():
             self._sources.finish_list(path, fingerprint)
+        reached(Point.LIST_FINISHED)
 
     def begin_source(self, info: SourceInfo, fingerprint: str) -> SourceCursor:
         """Where to go on reading ``info``.
@@ -150,6 +141,7 @@ class Database:
         """
         with self._transaction():
             begun = self._sources.begin(info, fingerprint)
+        reached(Point.SOURCE_BEGUN)
         self._sources.apply(begun)
         return begun.cursor
 
@@ -161,6 +153,8 @@ class Database:
         """
         with self._transaction():
             batch = self._importer.write(source_id, rows, through_line, int(self._wall()))
+            reached(Point.ROWS_WRITTEN)
+        reached(Point.ROWS_COMMITTED)
         self._importer.apply(batch, source_id, through_line)
         return batch.tally
 
@@ -169,18 +163,22 @@ class Database:
         self._sources.reading(source_id)
         with self._transaction():
             self._sources.finish(source_id)
+        reached(Point.SOURCE_FINISHED)
         self._sources.finished(source_id)
 
     def finish_import(self) -> None:
         """All lists of the command are finished: forget what only telling duplicates needed."""
         with self._transaction():
             self._connection.execute("DELETE FROM seen")
+        reached(Point.IMPORT_FINISHED)
         self._sources.reset()
 
     def lease_part(self, request: LeaseRequest) -> LeasePart:
         """A slice of a lease; if it is empty and not done, ask again."""
+        reached(Point.BEFORE_LEASE)
         with self._transaction("BEGIN"):  # writes nothing but the ring, which is temporary
             part = self._leases.take(request)
+        reached(Point.LEASED)
         self._leases.keep(part.leased)
         return part
 
@@ -188,6 +186,7 @@ class Database:
         leased = [self._leases.out(asset_id) for asset_id in asset_ids]
         with self._transaction("BEGIN"):
             self._leases.offer_back(leased)
+        reached(Point.GIVEN_BACK)
         self._leases.end(asset_ids)
 
     def settle(self, outcomes: Sequence[Outcome]) -> None:
@@ -196,6 +195,7 @@ class Database:
             codes = Settlement.codes(outcomes, self._names.codes)
             settlement = Settlement(outcomes, self._leases, codes, run_id)
             settlement.write(self._connection)
+        reached(Point.SETTLED)
         settlement.apply()
 
     def tally(self) -> Tally:
@@ -207,31 +207,13 @@ class Database:
         with self._transaction("BEGIN"):
             return tallies.read_selected(self._connection, self._selection)
 
-    def asset(self, asset_id: int) -> Asset | None:
-        with translated(self._path):
-            row = self._connection.execute(
-                "SELECT a.asset_id, a.image_id, s.name, a.url, h.name, a.expected_size, "
-                "a.expected_md5, a.attempts FROM assets AS a "
-                "JOIN subsets AS s ON s.id = a.subset_id JOIN hosts AS h ON h.id = a.host_id "
-                "WHERE a.asset_id = ?",
-                (asset_id,),
-            ).fetchone()
-        if row is None:
-            return None
-        number, image_id, subset, url, host, size, md5, attempts = row
-        return Asset(number, image_id, subset, url, host, Expectation(size, md5), attempts)
-
-    def pending_among(self, asset_ids: Collection[int]) -> set[int]:
-        with translated(self._path):
-            ids = [(asset_id,) for asset_id in asset_ids]
-            return {row[0] for row in _PENDING_AMONG.read(self._connection, ids)}
-
     def close(self) -> None:
         """Leave one file if nobody else looks on, else SQLite's own that the next run tidies."""
         try:
             with suppress(sqlite3.Error):  # a courtesy: the manifest is whole either way
                 self._connection.execute("PRAGMA busy_timeout = 0")
                 self._connection.execute("PRAGMA journal_mode = DELETE")
+            reached(Point.LOG_FOLDED)
         finally:
             self._connection.close()
             self._lock.release()
@@ -243,7 +225,7 @@ class Database:
 
     @contextmanager
     def _transaction(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
-        with translated(self._path):
+        with damage.blamed(self._connection, self._path):
             self._connection.execute(begin)
             try:
                 yield
@@ -255,14 +237,21 @@ class Database:
                 raise
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path, *, images_stored: bool) -> sqlite3.Connection:
+    was_there = damage.look_beside(path)
     connection = sqlite3.connect(path, isolation_level=None, cached_statements=_CACHED_STATEMENTS)
     try:
         for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
-        schema.version_of(connection, path)  # before anything is changed
+        version = schema.version_of(connection, path)  # before anything is changed
+        if images_stored and was_there:
+            damage.require_more_than_nothing(version, path)
         _log_ahead(connection, path)
+        reached(Point.LOG_AHEAD)
+        damage.require_all_pages(connection, path)
         schema.migrate(connection, path)
+        with damage.blamed(connection, path):
+            damage.look_inside(connection, path)
     except BaseException:
         connection.close()
         raise

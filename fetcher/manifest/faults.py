@@ -19,11 +19,33 @@ _PRIMARY = 0xFF
 """Extended result codes keep the primary one in their lowest byte."""
 
 
+_NO_TEXT = "a text in it is not UTF-8"
+
+
+def damaged(path: Path, detail: str) -> ManifestError:
+    return ManifestError(
+        f"The manifest {path} is damaged ({detail}).",
+        hint=f"Move it away, with its -wal and -shm if they are there, and {start_anew()}\n"
+        "What is left in it, as SQL, as far as it can be read: "
+        f'sqlite3 "{path}" .recover (or .dump, where sqlite3 was built without that)',
+    )
+
+
+def start_anew() -> str:
+    """The way on that is always there."""
+    return (
+        "give the same command again: images in DIR that match their listed MD5 are kept without "
+        "a request, all others are asked for again."
+    )
+
+
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
     """Raise what SQLite says about the manifest at ``path`` in the project's own words."""
     try:
         yield
+    except UnicodeDecodeError as error:  # the module's, of a message that quotes the manifest
+        raise damaged(path, _NO_TEXT) from error
     except sqlite3.Error as error:
         explained = explain(error, path)
         if explained is None:
@@ -35,7 +57,8 @@ def explain(error: sqlite3.Error, path: Path) -> FetcherError | None:
     """The error to raise instead, or ``None`` if it is a bug."""
     extended = getattr(error, "sqlite_errorcode", None)
     if extended is None:
-        return None
+        # The module's own. Of these, one is about what is stored: text that cannot be decoded.
+        return damaged(path, _NO_TEXT) if type(error) is sqlite3.OperationalError else None
     if extended in _NO_ROOM:
         return StoreError(
             f"No room left on the disk of the manifest {path}.",
@@ -61,15 +84,12 @@ def explain(error: sqlite3.Error, path: Path) -> FetcherError | None:
                 hint="Close what else has it open (an sqlite3 shell?), then try again.",
             )
         case sqlite3.SQLITE_CORRUPT:
-            return ManifestError(
-                f"The manifest {path} is damaged ({error}).",
-                hint="Keep a copy, then rescue what is left of it: "
-                f'sqlite3 "{path}" .recover | sqlite3 rescued.sqlite',
-            )
+            return damaged(path, str(error))
         case sqlite3.SQLITE_NOTADB:
             return ManifestUnusableError(
                 f"{path} is not a manifest: it is no SQLite file.",
-                hint="Move it away, or name another place with --manifest.",
+                hint="Name another place with --manifest. If it was a manifest, its beginning is "
+                f"lost: move it away, and {start_anew()}",
             )
         case sqlite3.SQLITE_CANTOPEN:
             return ManifestUnusableError(

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from fetcher.errors import LockedError, ManifestError, ManifestUnusableError, StoreError
+from fetcher.killpoints import Point, reached
 
 _LONGEST: Final = 65_536
 _NO_FLOCK: Final = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL})
@@ -62,6 +63,7 @@ class RunLock:
     def release(self) -> None:
         # Removed while still held: whoever waits on this inode sees that it is no longer the one.
         self._path.unlink(missing_ok=True)
+        reached(Point.CLOSED)
         os.close(self._descriptor)
 
 

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from fetcher.errors import ManifestUnusableError
 from fetcher.manifest import schema, tallies
+from fetcher.manifest.damage import blamed, require_all_pages, require_whole_schema
 from fetcher.manifest.faults import translated
 from fetcher.model import Selection, Tally
 
@@ -42,7 +43,7 @@ class ManifestReader:
 
     def tally(self, selection: Selection = Selection()) -> Tally:  # noqa: B008 - immutable
         """Where it stands, at one moment."""
-        with translated(self._path):
+        with blamed(self._connection, self._path):
             self._connection.execute("BEGIN")
             try:
                 return tallies.read_selected(self._connection, selection)
@@ -88,6 +89,9 @@ def _opened(path: Path, how: str) -> sqlite3.Connection:
         for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
         _require_current(schema.version_of(connection, path), path)
+        with blamed(connection, path):
+            require_all_pages(connection, path)
+            require_whole_schema(connection, path)
     except BaseException:
         connection.close()
         raise

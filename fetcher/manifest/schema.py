@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from fetcher.errors import ManifestUnusableError
+from fetcher.killpoints import Point, reached
 from fetcher.model import State
 
 APPLICATION_ID: Final = 0x46_45_54_43
@@ -247,3 +248,5 @@ def migrate(
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {version + 1}")
+            reached(Point.MIGRATING)
+        reached(Point.MIGRATED)

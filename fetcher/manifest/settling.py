@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
+from fetcher.killpoints import Point, reached
 from fetcher.manifest import packing
 from fetcher.manifest.bulk import Bulk, Value
 from fetcher.manifest.leasing import Leased, Leases
@@ -62,13 +63,17 @@ class Settlement:
         return names.ids(outcome.code for outcome in outcomes if outcome.code is not None)
 
     def write(self, connection: sqlite3.Connection) -> None:
+        reached(Point.SETTLING)
         ATTEMPTS.write(connection, self._attempts)
+        reached(Point.ATTEMPTS_WRITTEN)
         ASSETS.write(connection, list(self._assets.values()))
+        reached(Point.ASSETS_WRITTEN)
         superseded = [leased for leased in self._now.values() if leased.superseded]
         SUPERSEDED.write(
             connection, [(leased.asset.asset_id, leased.attempts_ever) for leased in superseded]
         )
         self._tallies.write(connection)
+        reached(Point.TALLIES_WRITTEN)
         self._leases.offer_back(leased for leased in self._ended.values() if leased.superseded)
 
     def apply(self) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,6 @@ from fetcher.manifest.database import Database
 from fetcher.manifest.leasing import LeasePart
 from fetcher.manifest.runs import RunInfo
 from fetcher.model import (
-    Asset,
     BadRow,
     Lease,
     LeaseRequest,
@@ -68,9 +67,15 @@ class ManifestThread:
         group_of: Callable[[str], str],
         selection: Selection = Selection(),  # noqa: B008 - immutable
         wall: Callable[[], float] = time.time,
+        images_stored: bool = False,
     ) -> None:
         self._open: Callable[[], Database] = lambda: Database.open(
-            path, command=command, group_of=group_of, selection=selection, wall=wall
+            path,
+            command=command,
+            group_of=group_of,
+            selection=selection,
+            wall=wall,
+            images_stored=images_stored,
         )
         self._queue: SimpleQueue[_Call | None] = SimpleQueue()
 
@@ -100,9 +105,6 @@ class ManifestThread:
 
     async def end_run(self, exit_code: int, reason: str | None = None) -> None:
         await self._call(lambda database: database.end_run(exit_code, reason))
-
-    async def last_run_ended_cleanly(self) -> bool:
-        return await self._call(Database.last_run_ended_cleanly)
 
     async def list_is_complete(self, path: str, fingerprint: str) -> bool:
         return await self._call(lambda database: database.list_is_complete(path, fingerprint))
@@ -144,12 +146,6 @@ class ManifestThread:
 
     async def selected_tally(self) -> Tally:
         return await self._call(Database.selected_tally)
-
-    async def asset(self, asset_id: int) -> Asset | None:
-        return await self._call(lambda database: database.asset(asset_id))
-
-    async def pending_among(self, asset_ids: Collection[int]) -> set[int]:
-        return await self._call(lambda database: database.pending_among(asset_ids))
 
     async def _call(
         self, ask: Callable[[Database], T], undo: Callable[[Database, T], None] | None = None

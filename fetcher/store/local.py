@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Final
 
 from fetcher.errors import StoreError, UsageError
+from fetcher.killpoints import Point, reached
 from fetcher.model import Body
 from fetcher.ports import Staged
 from fetcher.store.directories import Directories
@@ -75,6 +76,7 @@ class LocalStore:
             made = self._make_root()
             self._room.take(0)
             self._make_partial()
+            reached(Point.PLACE_MADE)
             self._durability = durability(self._mode, self._root, self._system)
             if made:
                 self._durability.sync_directories([os.path.dirname(self._root)])  # noqa: PTH120  a str
@@ -161,11 +163,14 @@ class LocalStore:
         try:
             self._room.look()
             self._durability.sync_files(temporaries)
+            reached(Point.FILES_SYNCED)
             for at, key in zip(temporaries, keys, strict=True):
                 self._place(at, key)
                 placed += 1
+                reached(Point.RENAMED)
             at = self._root
             self._sync_names(keys)
+            reached(Point.DIRECTORIES_SYNCED)
         except OSError as error:
             self._withdraw(temporaries[placed:], keys[:placed])
             raise store_error(error, error.filename or at) from error
@@ -182,6 +187,7 @@ class LocalStore:
             self._sync_names(keys)
         except OSError as error:
             raise store_error(error, error.filename or self._root) from error
+        reached(Point.CONFIRMED)
 
     def find(self, key: str) -> Path | None:
         check_key(key)
@@ -248,6 +254,7 @@ class LocalStore:
 
     def _write_new(self, path: str, data: bytes) -> None:
         descriptor = self._open_new(path)
+        reached(Point.TEMPORARY_OPENED)
         try:
             written = self._system.write(descriptor, data)
             while written < len(data):  # a nearly full disk, or more than 2 GiB
@@ -255,8 +262,10 @@ class LocalStore:
                 if more == 0:
                     raise OSError(errno.EIO, os.strerror(errno.EIO))
                 written += more
+            reached(Point.TEMPORARY_WRITTEN)
         finally:
             self._system.close(descriptor)
+        reached(Point.TEMPORARY_CLOSED)
 
     def _open_new(self, path: str) -> int:
         try:

@@ -13,6 +13,7 @@ from typing import Final
 import aiohttp
 from aiohttp.http import HttpProcessingError
 
+from fetcher.killpoints import Point, reached
 from fetcher.model import Arrival, Body, Fault, Partial, Redirect, Validators
 from fetcher.policy import ranges, redirects, urls
 from fetcher.policy.classify import REDIRECTS, status_code
@@ -113,6 +114,7 @@ class Exchange:
         try:
             async for chunk in stream.iter_any():
                 self.received += len(chunk)
+                reached(Point.BYTES_TAKEN)
                 if intake.add(chunk):
                     if intake.size > limit:
                         return None

@@ -18,6 +18,7 @@ from typing import Final, Literal, Self, cast
 import aiofiles
 from aiofiles.threadpool.binary import AsyncBufferedIOBase
 
+from fetcher.killpoints import Point, reached
 from fetcher.model import Body, Partial, Validators
 
 FLUSH: Final = 1 << 20
@@ -93,13 +94,16 @@ class Intake:
             await self._file.write(data)
         except OSError as error:
             raise SpoolError from error
+        reached(Point.PART_SPOOLED)
 
     async def body(self) -> Body:
         """The whole body; its spool file, if any, is the caller's from now on."""
         if self._file is None:
             data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+            reached(Point.BODY_WHOLE)
             return Body(self.size, data=data)
         await self._finish()
+        reached(Point.BODY_WHOLE)
         return Body(self.size, path=Path(self._spool))
 
     async def partial(self, validators: Validators, *, ended: bool = False) -> Partial | None:
@@ -107,6 +111,7 @@ class Intake:
         if self.size == 0:
             return None
         await self._finish()
+        reached(Point.PART_KEPT)
         return Partial(Path(self._spool), self.size, validators, ended)
 
     async def _finish(self) -> None:

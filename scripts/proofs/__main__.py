@@ -20,19 +20,42 @@ def prove() -> None:
     """Show what takes longer than a test may."""
 
 
-@prove.command("kill")
+@prove.command("kills")
 @click.option("--images", type=click.IntRange(50), default=5_000, show_default=True)
-@click.option("--kills", type=click.IntRange(1), default=50, show_default=True)
+@click.option("--kills", type=click.IntRange(1), default=300, show_default=True)
+@click.option("--webs", type=click.IntRange(1, 8), default=3, show_default=True)
+@click.option(
+    "--target",
+    type=click.Choice([str(target) for target in kill.Target]),
+    default="any",
+    show_default=True,
+    help="All processes of the run at once, its parent, or one worker.",
+)
 @click.option("--seed", type=int, default=1, show_default=True)
-def prove_kill(images: int, kills: int, seed: int) -> None:
-    """Kill -9 one mirror at random moments; laws 1, 2, 3 and 5 hold after each."""
+@click.argument("options", nargs=-1)
+def prove_kills(
+    *, images: int, kills: int, webs: int, target: str, seed: int, options: tuple[str, ...]
+) -> None:
+    """Kill -9 one mirror at random moments; laws 1, 2, 3 and 5 hold after each.
+
+    OPTIONS, after --, are handed to fetcher mirror.
+    """
     with _place() as place:
-        report = kill.prove(Path(place), images=images, kills=kills, seed=seed)
+        report = kill.prove(
+            Path(place),
+            images=images,
+            kills=kills,
+            seed=seed,
+            webs=webs,
+            target=kill.Target(target),
+            options=options,
+        )
     for breach in report.breaches:
         click.echo(breach)
     click.echo(
-        f"{report.images:,} images, {report.kills} kills: {report.requests:,} requests "
-        f"({report.allowed:,} allowed), {len(report.breaches)} breaches"
+        f"{report.images:,} images from {webs} webs, {report.kills} kills, {report.unfinished} of "
+        f"running mirrors: {report.requests:,} requests ({report.allowed:,} allowed), "
+        f"{len(report.breaches)} breaches"
     )
     _end(holds=not report.breaches and report.requests <= report.allowed)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
@@ -12,6 +13,7 @@ from typing import Any, Final
 
 import yaml
 
+from fetcher import killpoints
 from fetcher.demo.images import md5_of, picture
 from fetcher.demo.tour import HEADER
 
@@ -85,9 +87,20 @@ def write_config(path: Path, *layers: Mapping[str, Any]) -> Path:
     return path
 
 
-def start(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Popen[str]:
-    """``fetcher`` as a process of its own."""
+def start(
+    *arguments: str | Path, cwd: Path | None = None, kill_at: str | None = None
+) -> subprocess.Popen[str]:
+    """``fetcher`` as a process of its own, the first of a group of its own; ``kill_at`` names a
+    point where it is killed (``fetcher.killpoints``).
+    """
     command = [sys.executable, "-m", "fetcher", *map(str, arguments)]
+    armed = {killpoints.VARIABLE: kill_at} if kill_at is not None else {}
     return subprocess.Popen(  # noqa: S603  ourselves
-        command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=cwd,
+        env=os.environ | armed,
+        process_group=0,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )

@@ -112,7 +112,7 @@ def test_damage_beyond_what_is_checked_stops_after_what_is_good(bench: Bench) ->
     config = bench.config({"source": {"check_bytes": 0}})
     for _ in range(2):
         done = bench.mirror(cut, config=config)
-        assert done.code == 2
+        assert done.code == 4
         found = re.search(r"The last good row is line (\d+), id (\d+)", done.err)
         assert found is not None, done.err
         assert bench.status()["total"] == bench.status()["rows"]["read"] == int(found[1]) - 1

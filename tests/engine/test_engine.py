@@ -232,6 +232,28 @@ def test_a_landing_that_breaks_ends_the_run_with_its_error() -> None:
     assert raised.group_contains(ZeroDivisionError, match="bug")
 
 
+def test_a_disk_that_cannot_be_looked_at_ends_the_run_in_good_order() -> None:
+    """What an earlier run left is looked for when assets are leased: they go back as they were."""
+    rig = many(30, prepare=lambda rig: rig.recovery.blind.append(Fault("disk-error", "I/O error")))
+    ending = rig.run()
+    assert (ending.reason, ending.fault_code) == (EndReason.LOCAL_FAULT, "disk-error")
+    assert ending.detail == "I/O error"
+    assert not rig.transport.asked
+    assert not rig.manifest.leased
+
+
+@pytest.mark.parametrize("limit", [None, 7])
+def test_looking_again_when_a_passing_fault_has_passed(limit: int | None) -> None:
+    rig = many(30, limit=limit)
+    rig.prepare = lambda rig: rig.recovery.blind.extend([Fault("out-of-descriptors")] * 3)
+    assert rig.run().reason is (EndReason.LIMIT if limit else EndReason.COMPLETE)
+    pauses = [event.seconds for event in rig.events if isinstance(event, Paused)]
+    assert pauses == [1.0, 2.0, 4.0]
+    assert min(asked.at for asked in rig.transport.asked) >= 7.0
+    assert len(rig.manifest.settled) == (limit or 30)
+    assert sum(isinstance(event, Resumed) for event in rig.events) == 1
+
+
 # Limits.
 
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fetcher.model import Asset, Partial
+from fetcher.model import Asset, Fault, Partial
 from fetcher.ports import Adoption
 
 
 class ScriptedRecovery:
-    """``adoption``: what an earlier run is to have left."""
+    """``adoption``: what an earlier run is to have left; ``blind``: faults of the next looks."""
 
     def __init__(self) -> None:
         self.adoption = Adoption()
+        self.blind: list[Fault] = []
         self.discarded: list[Partial] = []
         self.closed = False
 
     async def adopt(self, assets: Sequence[Asset]) -> Adoption:
+        if self.blind:
+            return Adoption(fault=self.blind.pop(0))
         ids = {asset.asset_id for asset in assets}
         return Adoption(
             tuple(landed for landed in self.adoption.landed if landed.asset_id in ids),

@@ -8,12 +8,14 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from fetcher.manifest import runs
 from fetcher.manifest.database import Database
 from fetcher.manifest.runs import RunInfo
 from fetcher.manifest.tallies import COUNTED
 from fetcher.model import (
     Asset,
     BadRow,
+    Expectation,
     LeaseRequest,
     Row,
     RowTally,
@@ -83,6 +85,28 @@ def query(path: Path, sql: str) -> list[dict[str, Any]]:
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
         connection.row_factory = sqlite3.Row
         return [dict(row) for row in connection.execute(sql)]
+
+
+def asset_of(manifest: Database, asset_id: int) -> Asset:
+    """An asset as it stands, leased or not."""
+    row = manifest._connection.execute(
+        "SELECT a.asset_id, a.image_id, s.name, a.url, h.name, a.expected_size, a.expected_md5, "
+        "a.attempts FROM assets AS a JOIN subsets AS s ON s.id = a.subset_id "
+        "JOIN hosts AS h ON h.id = a.host_id WHERE a.asset_id = ?",
+        (asset_id,),
+    ).fetchone()
+    number, image_id, subset, url, host, size, md5, attempts = row
+    return Asset(number, image_id, subset, url, host, Expectation(size, md5), attempts)
+
+
+def pending_among(manifest: Database, asset_ids: Iterable[int]) -> set[int]:
+    pending = manifest._connection.execute("SELECT asset_id FROM assets WHERE state = 0")
+    return set(asset_ids) & {asset_id for (asset_id,) in pending}
+
+
+def last_run_ended_cleanly(manifest: Database) -> bool:
+    """Of the runs before the one that has begun."""
+    return runs.last_ended_cleanly(manifest._connection, manifest._run_id)
 
 
 def dump(connection: sqlite3.Connection, *, without: Iterable[str] = ()) -> dict[str, list[Any]]:

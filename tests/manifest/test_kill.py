@@ -10,7 +10,14 @@ from pathlib import Path
 
 from fetcher.model import BadRow, Row, RowTally
 from tests.conformance.manifest_suite import row
-from tests.manifest.opened import check_laws, database, import_all, lease, query
+from tests.manifest.opened import (
+    check_laws,
+    database,
+    import_all,
+    last_run_ended_cleanly,
+    lease,
+    query,
+)
 
 CHILD = """
 import os, signal, sys
@@ -85,7 +92,7 @@ def resume(path: Path, whole: RowTally, settled: set[int]) -> None:
     with database(path) as manifest:
         assert manifest._connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         check_laws(manifest._connection, manifest.tally())
-        assert not manifest.last_run_ended_cleanly()
+        assert not last_run_ended_cleanly(manifest)
         import_all(manifest, rows(), batch=50)
         assert manifest.tally().rows == whole
         check_laws(manifest._connection, manifest.tally())

@@ -14,7 +14,7 @@ from fetcher.manifest.database import Database
 from fetcher.manifest.runs import RunInfo
 from fetcher.model import BadRow, Expectation, LeaseRequest, Outcome, Row, State
 from tests.conformance.manifest_suite import group_of, outcome
-from tests.manifest.opened import NOON, check_laws, source
+from tests.manifest.opened import NOON, asset_of, check_laws, pending_among, source
 
 URLS = ["https://a.one.test/{}", "https://b.one.test/{}", "https://c.two.test/{}", "ftp://x/{}"]
 TERMINAL = [state for state in State if state.terminal]
@@ -67,7 +67,7 @@ class Life(RuleBasedStateMachine):
     @property
     def changed(self) -> set[int]:
         """Assets that a list reopened: settled once, pending again."""
-        pending = self.database.pending_among(self.settled)
+        pending = pending_among(self.database, self.settled)
         self.settled -= pending
         return pending
 
@@ -150,11 +150,10 @@ class Life(RuleBasedStateMachine):
                 del self.leased[asset_id]
         self.database.settle(outcomes)
         ended = {o.asset_id for o in outcomes if o.state.terminal}
-        self.settled |= ended - self.database.pending_among(ended)
+        self.settled |= ended - pending_among(self.database, ended)
 
     def ending(self, asset_id: int, state: State, attempt: int) -> Outcome:
-        asset = self.database.asset(asset_id)
-        assert asset is not None
+        asset = asset_of(self.database, asset_id)
         path = None
         if state in KEPT_IN:
             folder = f"{KEPT_IN[state]}/{asset.subset}".rstrip("/")
@@ -190,7 +189,7 @@ class Life(RuleBasedStateMachine):
             if len(self.leased) == before:
                 break
         everything = range(1, self.database.tally().total + 1)
-        pending = self.database.pending_among(everything)
+        pending = pending_among(self.database, everything)
         assert set(self.leased) - leased_before == pending - leased_before
         self.database.close()
         shutil.rmtree(self.folder)

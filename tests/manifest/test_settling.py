@@ -17,7 +17,16 @@ from fetcher.manifest.runs import RunInfo
 from fetcher.manifest.schema import MIGRATIONS
 from fetcher.model import Expectation, State
 from tests.conformance.manifest_suite import MD5, outcome, row
-from tests.manifest.opened import NOON, check_laws, database, images, import_all, lease, query
+from tests.manifest.opened import (
+    NOON,
+    check_laws,
+    database,
+    images,
+    import_all,
+    last_run_ended_cleanly,
+    lease,
+    query,
+)
 
 COLUMNS = [
     "image_id",
@@ -193,10 +202,10 @@ def test_history_goes_over_all_runs(path: Path) -> None:
 
 def test_runs_are_written_down(path: Path) -> None:
     with database(path) as manifest:
-        assert manifest.last_run_ended_cleanly()
+        assert last_run_ended_cleanly(manifest)
         manifest.end_run(3, "SIGTERM")
         assert manifest.begin_run(RunInfo("fetcher mirror x", "1.2.3", '{"a": 1}')) == 2
-        assert manifest.last_run_ended_cleanly()
+        assert last_run_ended_cleanly(manifest)
     first, second = query(path, "SELECT * FROM runs")
     assert first == {
         "id": 1,
@@ -216,7 +225,7 @@ def test_a_run_that_did_not_end_was_not_clean(path: Path) -> None:
     with database(path) as manifest:
         manifest.begin_run(RunInfo("killed", "0"))
         manifest.begin_run(RunInfo("after", "0"))
-        assert not manifest.last_run_ended_cleanly()
+        assert not last_run_ended_cleanly(manifest)
 
 
 @given(

@@ -1,0 +1,131 @@
+"""``kill -9`` at every step between an image's first byte and its committed row, and at every other
+step that changes what lies in DIR. The same command goes on after each, and the laws hold.
+
+What lies in DIR is judged by ``scripts.proofs.laws``, which shares no code with fetcher, before and
+after; what was asked for, by the little web's own count.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections import Counter
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from fetcher.demo.steps import Answer, Close, Picture, status
+from fetcher.killpoints import Point
+from scripts.proofs import laws, mirrors
+from scripts.proofs.laws import Snapshot
+from scripts.proofs.mirrors import HOST, Row
+from tests.e2e.conftest import Bench, finish
+
+IN_FLIGHT: Final = 4
+LARGE: Final = 300_000
+PLAIN: Final = 12
+CONFIG: Final = {
+    "fetch": {"concurrency": IN_FLIGHT, "spool_above": 60_000},
+    "store": {"durability": "file"},
+}
+ENDS: Final = {
+    "large": "verified",
+    "cut": "verified",
+    "busy": "verified",
+    "gone": "gone",
+    "other": "mismatched",
+    **{f"{n:016x}": "verified" for n in range(PLAIN)},
+}
+REQUESTS: Final = len(ENDS) + 2
+"""Without a kill: one for each image, and another for the one that was cut and the busy one."""
+
+LATER: Final[dict[Point, tuple[int, ...]]] = {
+    Point.BYTES_TAKEN: (9,),
+    Point.HASHED: (5,),
+    Point.RENAMED: (5,),
+    Point.SETTLED: (3,),
+}
+"""Passes besides the first."""
+AFTER: Final[dict[Point, Point]] = {
+    Point.FOUND: Point.LANDED,
+    Point.CONFIRMED: Point.LANDED,
+}
+"""Where an earlier run has to have been killed for a point to be passed."""
+
+CASES: Final = [(point, n) for point in Point for n in (1, *LATER.get(point, ()))]
+
+
+def prepare(bench: Bench) -> tuple[Path, Path]:
+    """A list and a configuration; images of every way to end."""
+    large, cut, busy = Picture(LARGE, "large"), Picture(LARGE, "cut"), Picture(900, "busy")
+    bench.web.serve("/large", Answer(large))
+    bench.web.serve("/cut", Answer(cut, end=Close(2 * LARGE // 3)), Answer(cut))
+    bench.web.serve("/busy", status(503), Answer(busy))
+    bench.web.serve("/gone", status(404))
+    bench.web.serve("/other", Answer(Picture(800, "other")))
+    listed = Picture(800, "listed")
+    special = [
+        Row.of(name, f"http://{HOST}/{name}", shown.data())
+        for name, shown in (("large", large), ("cut", cut), ("busy", busy), ("other", listed))
+    ]
+    plain = mirrors.gallery(PLAIN)
+    rows = [*plain[:4], *special, Row("gone", f"http://{HOST}/gone"), *plain[4:]]
+    return bench.rows(rows), bench.config(CONFIG)
+
+
+def asked(bench: Bench) -> Counter[str]:
+    return Counter(request.path for request in bench.web.requests)
+
+
+def killed(bench: Bench, listed: Path, config: Path, point: Point, n: int = 1) -> Snapshot:
+    """Run until it dies at the point; what the manifest says then."""
+    process = mirrors.start(*bench.command(listed, config=config), kill_at=f"{point}:{n}")
+    done = finish(process)
+    assert done.code == -signal.SIGKILL, f"it never passed {point}: {done}"
+    assert laws.breaches(bench.directory) == []
+    return laws.snapshot(bench.directory)
+
+
+def paths_done(now: Snapshot, bench: Bench) -> set[str]:
+    """Paths of the web that nobody needs to ask for again: their image is settled, or its file lies
+    under its final name.
+    """
+    stored = {Path(name).stem for name in laws.files(bench.directory / "images")}
+    return {
+        image.url.removeprefix(f"http://{HOST}")
+        for name, image in now.images.items()
+        if name in now.settled | stored
+    }
+
+
+@pytest.mark.parametrize(("point", "n"), CASES)
+def test_a_kill_costs_at_most_what_was_in_flight(point: Point, n: int, bench: Bench) -> None:
+    listed, config = prepare(bench)
+    kills = 1
+    if point in AFTER:
+        killed(bench, listed, config, AFTER[point])
+        kills = 2
+    now = killed(bench, listed, config, point, n)
+    before, done = asked(bench), paths_done(now, bench)
+
+    resumed = bench.mirror(listed, config=config)
+
+    assert resumed.code == 1, resumed
+    after = laws.snapshot(bench.directory)
+    assert {name: image.state for name, image in after.images.items()} == ENDS
+    assert (after.accepted, after.duplicate, after.rejected) == (len(ENDS), 0, 0)
+    # Law 5.
+    assert {path: asked(bench)[path] for path in done} == {path: before[path] for path in done}
+    assert bench.web.count() <= REQUESTS + kills * IN_FLIGHT
+    # What was settled is as it was.
+    assert {name: after.images[name] for name in now.settled} == {
+        name: now.images[name] for name in now.settled
+    }
+
+
+def test_without_a_kill(bench: Bench) -> None:
+    """The numbers that the others are compared with."""
+    listed, config = prepare(bench)
+    assert bench.mirror(listed, config=config).code == 1
+    assert {name: image.state for name, image in bench.images().items()} == ENDS
+    assert bench.web.count() == REQUESTS
