@@ -49,6 +49,7 @@ def _url(data: bytes) -> None:
         return
     if isinstance(judged, str):
         return  # never asked for, as it was judged first
+    whom = asked.origin.url
     require(whom.scheme == judged.scheme, f"{judged} is asked by {whom.scheme}")
     require(whom.port == judged.port, f"{judged} is asked at port {whom.port}")
     require(asked.origin.host == judged.host, f"{judged} is asked of {asked}")
