@@ -99,6 +99,8 @@ class Engine:
         self._landing_jobs: dict[int, tuple[Job, Arrival]] = {}
         self._throttled: dict[str, int] = {}
         self._leased = 0
+        self._unfed: Sequence[Asset] = ()
+        """Leased assets on their way to the frontier."""
         self._pauses = 0
         self._paused_until = -math.inf
         self._more_to_come = True
@@ -191,8 +193,8 @@ class Engine:
 
     async def _return_leases(self) -> None:
         # What there is of their bodies, the landing has removed when it was closed.
-        left = self._frontier.withdraw()
-        await self._manifest.give_back([job.asset.asset_id for job in left])
+        left = [job.asset for job in self._frontier.withdraw()]
+        await self._manifest.give_back([asset.asset_id for asset in (*left, *self._unfed)])
 
     # Feeding.
 
@@ -206,6 +208,7 @@ class Engine:
                 continue
             lease = await self._manifest.lease(request)
             self._leased += len(lease.assets)
+            self._unfed = lease.assets  # adopting may be interrupted
             adoption = await self._landing.adopt(lease.assets)
             found = {landed.asset_id: landed for landed in adoption.landed}
             jobs: list[Job] = []
@@ -218,6 +221,7 @@ class Engine:
                     adopted.append(job)
                 else:
                     jobs.append(job)
+            self._unfed = ()
             self._frontier.fed(
                 request, jobs, self._clock.now(), adopted=adopted, exhausted=lease.exhausted
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import pairwise
 from pathlib import Path
 
@@ -293,6 +294,17 @@ def test_stopping_twice_in_one_turn_of_the_loop() -> None:
 
 def test_stopping_while_paused_or_waiting_for_retries() -> None:
     rig = one(Fault("no-route"), at={1.5: lambda e: e.stop("SIGINT")})
+    assert rig.run().reason is EndReason.STOPPED
+    assert not rig.manifest.leased
+
+
+def test_stopping_while_the_landing_looks_for_files_returns_what_was_leased() -> None:
+    """Law 5: no asset is lost between the manifest and the frontier."""
+
+    def never_finds_out(rig: Rig) -> None:
+        rig.landing.adopt = lambda _: asyncio.sleep(1e6)  # type: ignore[method-assign]
+
+    rig = many(60, prepare=never_finds_out, at={1.0: lambda e: e.stop("SIGINT")})
     assert rig.run().reason is EndReason.STOPPED
     assert not rig.manifest.leased
 
