@@ -245,10 +245,10 @@ class ThreadedLanding:
     def _begun(self, asset: Asset) -> Partial | None:
         """The beginning of a body. The MD5 decides in the end whether it is this image's."""
         part = self._leftovers.pop(f"{asset.asset_id}{SPOOL_SUFFIX}", None)
-        size = part.stat().st_size if part is not None else 0
-        if part is None or not size or asset.expected.md5 is None:
+        if part is None or asset.expected.md5 is None:
             return None
-        return Partial(part, size, Validators())
+        size = _size(part)
+        return Partial(part, size, Validators()) if size else None
 
     def _written(self, asset: Asset) -> Landed | None:
         """A file that was written, and then not published."""
@@ -265,7 +265,7 @@ class ThreadedLanding:
         """A receipt for ``path`` if its MD5 is the list's; a size alone proves nothing."""
         if asset.expected.md5 is None:
             return None
-        size = path.stat().st_size
+        size = _size(path)
         if asset.expected.size not in (None, size):
             return None
         receipt = self._measure(Arrival(Body(size, path=path), 0, None, asset.url))
@@ -294,8 +294,20 @@ def _chunks(body: Body) -> Iterator[bytes]:
             while chunk := file.read(CHUNK):
                 yield chunk
     except OSError as error:
-        raise StoreError(
-            f"{body.path} cannot be read: {error.strerror or error}.",
-            fault_code=disk_fault(error),
-            hint="Check the disk and the permissions of DIR, then run the same command again.",
-        ) from error
+        raise _unreadable(body.path, error) from error
+
+
+def _size(path: Path) -> int:
+    """Bytes. Raises ``StoreError``."""
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"{path} cannot be read: {error.strerror or error}.",
+        fault_code=disk_fault(error),
+        hint="Check the disk and the permissions of DIR, then run the same command again.",
+    )
