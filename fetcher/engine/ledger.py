@@ -35,10 +35,12 @@ class Ledger:
         manifest: Manifest,
         observer: Observer,
         committed: Callable[[Sequence[Entry]], None],
+        available: Callable[[], None],
     ) -> None:
         self._manifest = manifest
         self._observer = observer
         self._committed = committed
+        self._available = available
         self._entries: list[Entry] = []
         self._committing = 0
         self._news = asyncio.Event()
@@ -58,9 +60,11 @@ class Ledger:
                 continue
             batch, self._entries = self._entries, []
             self._committing = len(batch)
-            await self._manifest.settle([entry.outcome for entry in batch])
+            available = await self._manifest.settle([entry.outcome for entry in batch])
             self._committing = 0
             self._observer.notify(Settled(tuple(entry.outcome for entry in batch)))
+            if available:
+                self._available()
             self._committed(batch)
 
     async def close(self) -> None:

@@ -93,7 +93,7 @@ class Engine:
         self._chance = chance
         self._observer = observer
         self._options = options
-        self._ledger = Ledger(manifest, observer, self._committed)
+        self._ledger = Ledger(manifest, observer, self._committed, self.stirred)
         self._runners: dict[asyncio.Task[None], None] = {}
         self._parked: list[asyncio.Future[Job | None]] = []
         self._landing_jobs: dict[int, tuple[Job, Arrival]] = {}
@@ -114,7 +114,7 @@ class Engine:
     # What the outside may do while a run is on.
 
     def stirred(self) -> None:
-        """Rows were imported: there may be something to lease."""
+        """Rows were imported, or assets became available again: there may be something to lease."""
         self._frontier.stirred()
         self._food.set()
 

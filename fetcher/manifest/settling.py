@@ -61,7 +61,8 @@ class Settlement:
         """The numbers of the codes that a batch names."""
         return names.ids(outcome.code for outcome in outcomes if outcome.code is not None)
 
-    def write(self, connection: sqlite3.Connection) -> None:
+    def write(self, connection: sqlite3.Connection) -> bool:
+        """Whether assets are available again."""
         ATTEMPTS.write(connection, self._attempts)
         ASSETS.write(connection, list(self._assets.values()))
         superseded = [leased for leased in self._now.values() if leased.superseded]
@@ -69,7 +70,8 @@ class Settlement:
             connection, [(leased.asset.asset_id, leased.attempts_ever) for leased in superseded]
         )
         self._tallies.write(connection)
-        self._leases.offer_back(leased for leased in self._ended.values() if leased.superseded)
+        ended = self._ended.values()
+        return self._leases.offer_back(leased for leased in ended if leased.superseded)
 
     def apply(self) -> None:
         self._leases.keep(self._now.values())

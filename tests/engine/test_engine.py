@@ -233,6 +233,19 @@ def test_a_landing_that_breaks_ends_the_run_with_its_error() -> None:
     assert raised.group_contains(ZeroDivisionError, match="bug")
 
 
+# Lists that change while a run is on.
+
+
+def test_an_image_that_a_list_changed_while_it_was_out_is_fetched_as_it_is_listed_now() -> None:
+    """Law 6: a run that calls itself complete has nothing pending."""
+    rig = many(3, latency=2.0)
+    rig.at = {1.0: lambda _: rig.manifest.change(1, row(7, "http://h0.test/new", picture(7)))}
+    rig.scripts = {**rig.scripts, "http://h0.test/new": [image(picture(7), "http://h0.test/new")]}
+    assert rig.run().reason is EndReason.COMPLETE
+    assert rig.landing.kept[1] == picture(7)
+    assert set(rig.manifest.states.values()) == {State.VERIFIED}
+
+
 # Limits.
 
 
