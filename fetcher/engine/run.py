@@ -160,7 +160,6 @@ class Engine:
             settler = tasks.create_task(self._ledger.run())
             feeder = tasks.create_task(self._feed())
             ending = await self._ended
-            self._stopping = True
             feeder.cancel()
             await self._drain(ending)
             await self._landing.close()
@@ -171,6 +170,7 @@ class Engine:
         return ending
 
     def _end(self, ending: Ending) -> None:
+        self._stopping = True  # what ends the run is heard of later than runners ask for more
         if not self._ended.done():
             self._ended.set_result(ending)
 

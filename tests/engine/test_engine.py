@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from itertools import pairwise
 from pathlib import Path
 
@@ -98,6 +97,13 @@ def test_trouble_with_the_disk_ends_the_run_and_changes_no_state(code: str) -> N
     assert rig.state(0) is State.PENDING
     assert not rig.manifest.leased
     assert not rig.history(0)
+
+
+def test_after_trouble_with_the_disk_nothing_more_is_asked_for() -> None:
+    """Not even in the very turn of the loop in which the trouble came."""
+    rig = one(Fault("disk-full", "no room"))
+    assert rig.run().reason is EndReason.LOCAL_FAULT
+    assert len(rig.transport.asked) == 1
 
 
 # Redirects.
@@ -314,10 +320,10 @@ def test_stopping_while_paused_or_waiting_for_retries() -> None:
 def test_stopping_while_the_landing_looks_for_files_returns_what_was_leased() -> None:
     """Law 5: no asset is lost between the manifest and the frontier."""
 
-    def never_finds_out(rig: Rig) -> None:
-        rig.landing.adopt = lambda _: asyncio.sleep(1e6)  # type: ignore[method-assign]
+    def takes_long(rig: Rig) -> None:
+        rig.landing.adopting = 1e6
 
-    rig = many(60, prepare=never_finds_out, at={1.0: lambda e: e.stop("SIGINT")})
+    rig = many(60, prepare=takes_long, at={1.0: lambda e: e.stop("SIGINT")})
     assert rig.run().reason is EndReason.STOPPED
     assert not rig.manifest.leased
 

@@ -19,6 +19,8 @@ class InlineLanding:
         self.discarded: list[Partial] = []
         self.refuse: list[Fault] = []
         self.adoption = Adoption()
+        self.adopting = 0.0
+        """Seconds that it takes to look for files."""
         self._delay = delay
         self._under_way = 0
         self._idle = asyncio.Event()
@@ -41,6 +43,8 @@ class InlineLanding:
         self.discarded.append(partial)
 
     async def adopt(self, assets: Sequence[Asset]) -> Adoption:
+        if self.adopting:
+            await asyncio.sleep(self.adopting)
         ids = {asset.asset_id for asset in assets}
         return Adoption(
             tuple(landed for landed in self.adoption.landed if landed.asset_id in ids),
