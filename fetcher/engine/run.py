@@ -17,10 +17,10 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from fetcher.engine.ledger import Entry, Ledger
 from fetcher.errors import FetcherError
@@ -157,8 +157,8 @@ class Engine:
     async def _run(self) -> Ending:
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
-            settler = tasks.create_task(self._ledger.run())
-            feeder = tasks.create_task(self._feed())
+            settler = tasks.create_task(self._or_stop(self._ledger.run()))
+            feeder = tasks.create_task(self._or_stop(self._feed()))
             ending = await self._ended
             feeder.cancel()
             await self._drain(ending)
@@ -168,6 +168,16 @@ class Engine:
             await settler
             await self._return_leases()
         return ending
+
+    async def _or_stop(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do ``work``, without which there is nothing to run for: if it fails, nothing may start
+        while the other tasks are being ended.
+        """
+        try:
+            await work
+        except BaseException:
+            self._stopping = True
+            raise
 
     def _end(self, ending: Ending) -> None:
         self._stopping = True  # what ends the run is heard of later than runners ask for more

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fetcher.engine import EndReason, Engine
+from fetcher.errors import StoreError
 from fetcher.events import CooledDown, Draining, Paused, Resumed
 from fetcher.model import (
     Expectation,
@@ -27,6 +29,7 @@ from fetcher.model import (
     Verdict,
 )
 from fetcher.policy.codes import CODES, final_state
+from fetcher.policy.frontier import Idle
 from fetcher.policy.hosts import GroupRule
 from fetcher.ports import Adoption
 from tests.engine.rig import RETRY, Rig, one, picture, row
@@ -250,6 +253,34 @@ def test_an_image_that_a_list_changed_while_it_was_out_is_fetched_as_it_is_liste
     assert rig.run().reason is EndReason.COMPLETE
     assert rig.landing.kept[1] == picture(7)
     assert set(rig.manifest.states.values()) == {State.VERIFIED}
+
+
+# A manifest that cannot be written.
+
+
+def test_after_a_manifest_that_fails_nothing_more_is_asked_for() -> None:
+    """Its failure ends all tasks; what comes until they have heard of it starts nothing."""
+    engines: list[Engine] = []
+    asked_since: list[float] = []
+
+    async def full(outcomes: object) -> bool:
+        del outcomes
+        # The next timer goes off before the task group has heard of the failure.
+        asyncio.get_running_loop().call_soon(engines[0]._pump)
+        rig.frontier.next = watched  # type: ignore[method-assign]
+        raise StoreError("No room left.", fault_code="disk-full")
+
+    def watched(now: float) -> Idle:
+        asked_since.append(now)
+        return Idle()
+
+    def break_it(rig: Rig) -> None:
+        rig.manifest.settle = full  # type: ignore[method-assign]
+
+    rig = many(60, prepare=break_it, at={0.0: engines.append})
+    with pytest.raises(StoreError):
+        rig.run()
+    assert asked_since == []
 
 
 # Limits.
