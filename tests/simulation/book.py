@@ -187,6 +187,8 @@ class Book:
             return
         self._trace.note("book fails", step, kind)
         self._life.book_failed = kind
+        if step in {"lease", "settle"}:
+            self._witness.stops(f"the manifest failed to {step}")
         raise _error(kind)
 
     def _lease(self, request: LeaseRequest) -> Lease:

@@ -64,7 +64,11 @@ class TurnedLanding(ThreadedLanding):
             with suppress(StoreError):
                 self._adopt(assets)
             raise
-        adoption = self._adopt(assets)
+        try:
+            adoption = self._adopt(assets)
+        except StoreError:
+            self._witness.stops("files could not be looked for")
+            raise
         self._witness.adopted(adoption)
         return adoption
 

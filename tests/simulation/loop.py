@@ -54,7 +54,9 @@ class RunLoop(asyncio.SelectorEventLoop):
         self.errors.append(f"{context.get('message')}: {context.get('exception')!r}")
 
     def bury(self) -> None:
-        """Cancel whatever is left, and close."""
+        """Cancel whatever is left, and close. No timer of a run that is over may go off."""
+        for timer in list(self._scheduled):  # type: ignore[attr-defined]  # asyncio's own
+            timer.cancel()
         for _ in range(100):
             tasks = sorted(asyncio.all_tasks(self), key=lambda task: task.get_name())
             if not tasks:

@@ -129,8 +129,8 @@ class OneRun:
                 self._world.trace.breach("a bug", repr(error))
 
     def bury(self) -> None:
-        self.life.dead = True
-        if self.end.ending is not None:
+        cut, self.life.dead = self.life.dead, True
+        if not cut:
             for text in self.loop.errors:
                 self._world.trace.breach("a bug", text)
         self.loop.bury()
