@@ -130,11 +130,12 @@ class Manifest(Protocol):
     async def give_back(self, asset_ids: Sequence[int]) -> None:
         """Return leased assets unsettled."""
 
-    async def settle(self, outcomes: Sequence[Outcome]) -> None:
+    async def settle(self, outcomes: Sequence[Outcome]) -> bool:
         """Write outcomes and their attempts in one transaction; return when it is committed.
 
         An outcome with state ``PENDING`` spends an attempt and stays leased; any other ends the
-        lease.
+        lease. Returns whether there is something to lease by that: an asset that a list changed
+        while it was out is pending still, as it is listed now.
         """
 
     async def tally(self) -> Tally:

@@ -43,10 +43,12 @@ class Ledger:
         manifest: Manifest,
         observer: Observer,
         committed: Callable[[Sequence[Entry]], None],
+        available: Callable[[], None],
     ) -> None:
         self._manifest = manifest
         self._observer = observer
         self._committed = committed
+        self._available = available
         self._entries: list[Entry] = []
         self._committing = 0
         self._news = asyncio.Event()
@@ -67,10 +69,12 @@ class Ledger:
             batch, self._entries = self._entries, []
             self._committing = len(batch)
             reached(Point.DELIVERED)
-            await self._manifest.settle([entry.outcome for entry in batch])
+            available = await self._manifest.settle([entry.outcome for entry in batch])
             reached(Point.TOLD)
             self._committing = 0
             self._observer.notify(Settled(tuple(entry.outcome for entry in batch)))
+            if available:
+                self._available()
             self._committed(batch)
             if len(batch) > FEW and not self._closing:
                 await asyncio.sleep(LINGER)

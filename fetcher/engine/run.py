@@ -17,10 +17,10 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from fetcher.engine.ledger import Entry, Ledger
 from fetcher.engine.suspicion import SILENCE, Held, Suspicion
@@ -103,15 +103,18 @@ class Engine:
         self._chance = chance
         self._observer = observer
         self._options = options
-        self._ledger = Ledger(manifest, observer, self._committed)
+        self._ledger = Ledger(manifest, observer, self._committed, self.stirred)
         self._out: dict[int, Job] = {}
         """What the crew has not reported the end of, by asset."""
         self._throttled: dict[str, int] = {}
         self._suspicion = Suspicion(reach=crew.reach, theirs=self._charge, ours=self._excuse)
         self._leased = 0
+        self._unfed: Sequence[Asset] = ()
+        """Leased assets on their way to the frontier."""
         self._pauses = 0
         self._paused_until = -math.inf
         self._more_to_come = True
+        self._stopping = False
         self._drain_for = options.drain
         self._food = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
@@ -121,7 +124,7 @@ class Engine:
     # What the outside may do while a run is on.
 
     def stirred(self) -> None:
-        """Rows were imported: there may be something to lease."""
+        """Rows were imported, or assets became available again: there may be something to lease."""
         self._frontier.stirred()
         self._food.set()
 
@@ -163,8 +166,8 @@ class Engine:
 
     async def _run(self) -> Ending:
         async with asyncio.TaskGroup() as tasks:
-            settler = tasks.create_task(self._ledger.run())
-            feeder = tasks.create_task(self._feed())
+            settler = tasks.create_task(self._or_stop(self._ledger.run()))
+            feeder = tasks.create_task(self._or_stop(self._feed()))
             ending = await self._ended
             feeder.cancel()
             await self._drain(ending)
@@ -173,7 +176,18 @@ class Engine:
             await self._return_leases()
         return ending
 
+    async def _or_stop(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do ``work``, without which there is nothing to run for: if it fails, nothing may start
+        while the other tasks are being ended.
+        """
+        try:
+            await work
+        except BaseException:
+            self._stopping = True
+            raise
+
     def _end(self, ending: Ending) -> None:
+        self._stopping = True  # what ends the run is heard of later than runners ask for more
         if not self._ended.done():
             self._ended.set_result(ending)
 
@@ -188,8 +202,8 @@ class Engine:
 
     async def _return_leases(self) -> None:
         # What there is of their bodies is removed when the recovery is closed.
-        left = self._frontier.withdraw()
-        await self._manifest.give_back([job.asset.asset_id for job in left])
+        left = [job.asset for job in self._frontier.withdraw()]
+        await self._manifest.give_back([asset.asset_id for asset in (*left, *self._unfed)])
 
     # Feeding.
 
@@ -203,8 +217,10 @@ class Engine:
                 continue
             lease = await self._manifest.lease(request)
             self._leased += len(lease.assets)
+            self._unfed = lease.assets  # adopting may be interrupted
             adoption = await self._recovery.adopt(lease.assets)
             if adoption.fault is not None:
+                self._unfed = ()
                 await self._could_not_look(lease, adoption.fault)
                 continue
             found = {landed.asset_id: landed for landed in adoption.landed}
@@ -218,6 +234,7 @@ class Engine:
                     adopted.append(job)
                 else:
                     jobs.append(job)
+            self._unfed = ()
             self._frontier.fed(
                 request, jobs, self._clock.now(), adopted=adopted, exhausted=lease.exhausted
             )
@@ -273,7 +290,7 @@ class Engine:
 
     def _pump(self) -> None:
         """Send the crew out for every job that may start now."""
-        while not self._ended.done():
+        while not self._stopping:
             decision = self._frontier.next(self._clock.now())
             if isinstance(decision, Dispatch):
                 job = decision.job
@@ -427,6 +444,7 @@ class Engine:
 
     def _broke(self, error: BaseException) -> None:
         """A bug has ended the crew, or the engine while the crew delivered."""
+        self._stopping = True
         if not self._ended.done():
             self._ended.set_exception(error)
 

@@ -189,14 +189,16 @@ class Database:
         reached(Point.GIVEN_BACK)
         self._leases.end(asset_ids)
 
-    def settle(self, outcomes: Sequence[Outcome]) -> None:
+    def settle(self, outcomes: Sequence[Outcome]) -> bool:
+        """Whether that made assets available again: those that were superseded."""
         run_id = self._running()
         with self._transaction():
             codes = Settlement.codes(outcomes, self._names.codes)
             settlement = Settlement(outcomes, self._leases, codes, run_id)
-            settlement.write(self._connection)
+            available = settlement.write(self._connection)
         reached(Point.SETTLED)
         settlement.apply()
+        return available
 
     def tally(self) -> Tally:
         with self._transaction("BEGIN"):

@@ -138,8 +138,8 @@ class Leases:
         """Assets became available: by host name, the host's number and the first asset's id."""
         self._ring.offer(first_by_host)
 
-    def offer_back(self, leased: Iterable[Leased]) -> None:
-        """Make available what was out."""
+    def offer_back(self, leased: Iterable[Leased]) -> bool:
+        """Make available what was out, unless it is settled as it is now; whether any of it is."""
         first: dict[str, tuple[int, int]] = {}
         for item in leased:
             asset_id = item.asset.asset_id
@@ -148,6 +148,7 @@ class Leases:
                 name, host_id = host
                 first[name] = (host_id, min(asset_id, first.get(name, (0, asset_id))[1]))
         self._ring.offer(first)
+        return bool(first)
 
     def _as_stored(self, asset_id: int) -> tuple[str, int] | None:
         """The host of an asset that a list changed, unless it is not pending any more."""

@@ -62,7 +62,8 @@ class Settlement:
         """The numbers of the codes that a batch names."""
         return names.ids(outcome.code for outcome in outcomes if outcome.code is not None)
 
-    def write(self, connection: sqlite3.Connection) -> None:
+    def write(self, connection: sqlite3.Connection) -> bool:
+        """Whether assets are available again."""
         reached(Point.SETTLING)
         ATTEMPTS.write(connection, self._attempts)
         reached(Point.ATTEMPTS_WRITTEN)
@@ -74,7 +75,8 @@ class Settlement:
         )
         self._tallies.write(connection)
         reached(Point.TALLIES_WRITTEN)
-        self._leases.offer_back(leased for leased in self._ended.values() if leased.superseded)
+        ended = self._ended.values()
+        return self._leases.offer_back(leased for leased in ended if leased.superseded)
 
     def apply(self) -> None:
         self._leases.keep(self._now.values())

@@ -138,8 +138,8 @@ class ManifestThread:
     async def give_back(self, asset_ids: Sequence[int]) -> None:
         await self._call(lambda database: database.give_back(asset_ids))
 
-    async def settle(self, outcomes: Sequence[Outcome]) -> None:
-        await self._call(lambda database: database.settle(outcomes))
+    async def settle(self, outcomes: Sequence[Outcome]) -> bool:
+        return await self._call(lambda database: database.settle(outcomes))
 
     async def tally(self) -> Tally:
         return await self._call(Database.tally)

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from scripts.fuzzing import fuzzing
-from scripts.proofs import kill, rate
+from scripts.proofs import kill, rate, simulate
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -101,6 +101,22 @@ def prove_fuzz(targets: tuple[str, ...], seconds: float, seed: int) -> None:
             click.echo(f": {report.broke}\n  see {report.found}")
         reports.append(report)
     _end(holds=all(report.holds for report in reports))
+
+
+@prove.command("simulate")
+@click.option("--seeds", type=click.IntRange(1), default=1_000, show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True, help="The first of them.")
+@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True)
+def prove_simulate(seeds: int, seed: int, jobs: int) -> None:
+    """Run the engine in simulated worlds, one for each seed; every law holds in all of them."""
+    report = simulate.prove(seeds=seeds, first=seed, jobs=jobs)
+    for text in report.summary.reports:
+        click.echo(text)
+        click.echo()
+    click.echo(report.line())
+    if report.summary.failed:
+        click.echo(f"seeds: {' '.join(map(str, report.summary.failed[:20]))}")
+    _end(holds=report.holds)
 
 
 def _place() -> tempfile.TemporaryDirectory[str]:

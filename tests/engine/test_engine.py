@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fetcher.engine import EndReason, Engine
+from fetcher.errors import StoreError
 from fetcher.events import CooledDown, Draining, Paused, Resumed
 from fetcher.model import (
     Expectation,
@@ -27,6 +29,7 @@ from fetcher.model import (
     Verdict,
 )
 from fetcher.policy.codes import CODES, final_state
+from fetcher.policy.frontier import Idle
 from fetcher.policy.hosts import GroupRule
 from fetcher.ports import Adoption
 from tests.engine.rig import RETRY, Rig, one, picture, row
@@ -97,6 +100,13 @@ def test_trouble_with_the_disk_ends_the_run_and_changes_no_state(code: str) -> N
     assert rig.state(0) is State.PENDING
     assert not rig.manifest.leased
     assert not rig.history(0)
+
+
+def test_after_trouble_with_the_disk_nothing_more_is_asked_for() -> None:
+    """Not even in the very turn of the loop in which the trouble came."""
+    rig = one(Fault("disk-full", "no room"))
+    assert rig.run().reason is EndReason.LOCAL_FAULT
+    assert len(rig.transport.asked) == 1
 
 
 # Redirects.
@@ -254,6 +264,47 @@ def test_looking_again_when_a_passing_fault_has_passed(limit: int | None) -> Non
     assert sum(isinstance(event, Resumed) for event in rig.events) == 1
 
 
+# Lists that change while a run is on.
+
+
+def test_an_image_that_a_list_changed_while_it_was_out_is_fetched_as_it_is_listed_now() -> None:
+    """Law 6: a run that calls itself complete has nothing pending."""
+    rig = many(3, latency=2.0)
+    rig.at = {1.0: lambda _: rig.manifest.change(1, row(7, "http://h0.test/new", picture(7)))}
+    rig.scripts = {**rig.scripts, "http://h0.test/new": [image(picture(7), "http://h0.test/new")]}
+    assert rig.run().reason is EndReason.COMPLETE
+    assert rig.landing.kept[1] == picture(7)
+    assert set(rig.manifest.states.values()) == {State.VERIFIED}
+
+
+# A manifest that cannot be written.
+
+
+def test_after_a_manifest_that_fails_nothing_more_is_asked_for() -> None:
+    """Its failure ends all tasks; what comes until they have heard of it starts nothing."""
+    engines: list[Engine] = []
+    asked_since: list[float] = []
+
+    async def full(outcomes: object) -> bool:
+        del outcomes
+        # The next timer goes off before the task group has heard of the failure.
+        asyncio.get_running_loop().call_soon(engines[0]._pump)
+        rig.frontier.next = watched  # type: ignore[method-assign]
+        raise StoreError("No room left.", fault_code="disk-full")
+
+    def watched(now: float) -> Idle:
+        asked_since.append(now)
+        return Idle()
+
+    def break_it(rig: Rig) -> None:
+        rig.manifest.settle = full  # type: ignore[method-assign]
+
+    rig = many(60, prepare=break_it, at={0.0: engines.append})
+    with pytest.raises(StoreError):
+        rig.run()
+    assert asked_since == []
+
+
 # Limits.
 
 
@@ -315,6 +366,17 @@ def test_stopping_twice_in_one_turn_of_the_loop() -> None:
 
 def test_stopping_while_paused_or_waiting_for_retries() -> None:
     rig = one(Fault("no-route"), at={1.5: lambda e: e.stop("SIGINT")})
+    assert rig.run().reason is EndReason.STOPPED
+    assert not rig.manifest.leased
+
+
+def test_stopping_while_the_landing_looks_for_files_returns_what_was_leased() -> None:
+    """Law 5: no asset is lost between the manifest and the frontier."""
+
+    def takes_long(rig: Rig) -> None:
+        rig.recovery.adopting = 1e6
+
+    rig = many(60, prepare=takes_long, at={1.0: lambda e: e.stop("SIGINT")})
     assert rig.run().reason is EndReason.STOPPED
     assert not rig.manifest.leased
 

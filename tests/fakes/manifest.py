@@ -31,6 +31,7 @@ class MemoryManifest:
         self.history: list[Outcome] = []
         self.leased: set[int] = set()
         self._group_of = group_of
+        self._changed: dict[int, Row] = {}
         self._waiting: dict[str, deque[int]] = {}
         for row in rows:
             self.add(row)
@@ -48,6 +49,20 @@ class MemoryManifest:
             self.states[asset_id], self.codes[asset_id] = State.PENDING, None
             self._waiting.setdefault(host, deque()).append(asset_id)
         return asset
+
+    def change(self, asset_id: int, row: Row) -> None:
+        """A list has other values for an asset that is out: what it comes to says nothing."""
+        self._changed[asset_id] = row
+
+    def _offer_as_changed(self, asset_id: int) -> bool:
+        row = self._changed.pop(asset_id, None)
+        if row is None:
+            return False
+        asset = self.assets[asset_id]._replace(url=row.url, expected=row.expected, attempts=0)
+        self.assets[asset_id] = asset
+        self.states[asset_id], self.codes[asset_id] = State.PENDING, None
+        self._waiting.setdefault(asset.host, deque()).append(asset_id)
+        return True
 
     async def lease(self, request: LeaseRequest) -> Lease:
         room = dict(request.room)
@@ -74,8 +89,8 @@ class MemoryManifest:
             back = [a for a in asset_ids if self.assets[a].host == host]
             self._waiting[host] = deque(sorted([*self._waiting[host], *back]))
 
-    async def settle(self, outcomes: Sequence[Outcome]) -> None:
-        still = set(self.leased)
+    async def settle(self, outcomes: Sequence[Outcome]) -> bool:
+        still, available = set(self.leased), False
         for outcome in outcomes:
             if outcome.asset_id not in still:
                 raise ValueError(f"asset {outcome.asset_id} is not leased")
@@ -91,6 +106,8 @@ class MemoryManifest:
             if outcome.state is not State.PENDING:
                 self.settled[asset_id] = outcome
                 self.leased.remove(asset_id)
+                available |= self._offer_as_changed(asset_id)
+        return available
 
     async def tally(self) -> Tally:
         states = dict.fromkeys(State, 0) | Counter(self.states.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from fetcher.model import Asset, Fault, Partial
@@ -13,11 +14,15 @@ class ScriptedRecovery:
 
     def __init__(self) -> None:
         self.adoption = Adoption()
+        self.adopting = 0.0
+        """Seconds that it takes to look for files."""
         self.blind: list[Fault] = []
         self.discarded: list[Partial] = []
         self.closed = False
 
     async def adopt(self, assets: Sequence[Asset]) -> Adoption:
+        if self.adopting:
+            await asyncio.sleep(self.adopting)
         if self.blind:
             return Adoption(fault=self.blind.pop(0))
         ids = {asset.asset_id for asset in assets}

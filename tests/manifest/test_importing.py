@@ -232,8 +232,8 @@ def test_a_row_that_changes_while_its_asset_is_out_waits_for_its_new_values(path
         manifest.finish_import()
         import_all(manifest, [row(1, url="https://new.two.test/1")], fingerprint="2")
         assert lease(manifest) == []
-        manifest.settle([outcome(1, State.PENDING, 2, code="stalled")])
-        manifest.settle([outcome(1, State.GONE, 3, code="http-404", http_status=404)])
+        assert not manifest.settle([outcome(1, State.PENDING, 2, code="stalled")])
+        assert manifest.settle([outcome(1, State.GONE, 3, code="http-404", http_status=404)])
         assert manifest.tally().pending == 1
         assert manifest.tally().codes == {}
         (again,) = lease(manifest)
@@ -242,7 +242,7 @@ def test_a_row_that_changes_while_its_asset_is_out_waits_for_its_new_values(path
             "new.two.test",
             0,
         )
-        manifest.settle([outcome(1, State.VERIFIED, 1)])
+        assert not manifest.settle([outcome(1, State.VERIFIED, 1)])
         check_laws(manifest._connection, manifest.tally())
     history = query(path, "SELECT n, attempt FROM attempts WHERE asset_id = 1")
     assert [(h["n"], h["attempt"]) for h in history] == [(1, 1), (2, 2), (3, 3), (4, 1)]

@@ -1,0 +1,217 @@
+"""That the simulation sees what it is there to see: each test breaks one part, and names the law
+whose breach has to be found within a few seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from fetcher.engine import EngineOptions
+from fetcher.model import Arrival, LeaseRequest, Outcome, State
+from fetcher.policy.frontier import Decision, WaitUntil
+from fetcher.policy.groups import Group, Job
+from fetcher.policy.limits import Pace
+from fetcher.policy.retry import RetryRule
+from fetcher.ports import FetchRequest, Staged
+from tests.simulation.book import Book
+from tests.simulation.disk import Disk
+from tests.simulation.draw import draw
+from tests.simulation.landing import TurnedLanding
+from tests.simulation.network import Network, Result
+from tests.simulation.onerun import Parts
+from tests.simulation.run import simulate
+from tests.simulation.watch import WatchedFrontier
+
+SEEDS = range(1, 150)
+
+
+def found(parts: Parts, law: str) -> str | None:
+    """The first breach of ``law`` in any of the seeds."""
+    for seed in SEEDS:
+        scenario = replace(draw(seed), real_database=False)
+        for breach in simulate(seed, scenario, parts).trace.breaches:
+            if breach.law == law:
+                return str(breach)
+    return None
+
+
+class NoPace(WatchedFrontier):
+    def _start(self, group: Group, now: float) -> Job:
+        group.pace = Pace(None, 1, now)
+        return super()._start(group, now)
+
+
+class NoDebts(WatchedFrontier):
+    def finished(self, job: Job, received: int, now: float) -> None:
+        super().finished(job, 0 * received, now)
+
+
+class NoCoolDown(WatchedFrontier):
+    def cool_down(self, name: str, until: float, now: float) -> None:
+        pass
+
+
+class Impolite(WatchedFrontier):
+    """Counts no connections of a group."""
+
+    def _start(self, group: Group, now: float) -> Job:
+        job = super()._start(group, now)
+        group.in_flight = 0
+        self._settle_place(group, now)
+        return job
+
+    def finished(self, job: Job, received: int, now: float) -> None:
+        self._groups[job.group].in_flight = 1
+        super().finished(job, received, now)
+
+
+class Greedy(WatchedFrontier):
+    """Gives slots back before the manifest has committed."""
+
+    def finished(self, job: Job, received: int, now: float) -> None:
+        super().finished(job, received, now)
+        self._slots_taken -= 1
+        self._memory_taken -= job.memory
+
+    def _free(self, job: Job) -> None:
+        pass
+
+
+class Unfair(WatchedFrontier):
+    """Whoever was served last is served first."""
+
+    def _settle_place(self, group: Group, now: float) -> None:
+        super()._settle_place(group, now)
+        if self._ring and self._ring[-1] is group:
+            self._ring.rotate(1)
+
+
+class Sleepless(WatchedFrontier):
+    """Wakes up over and over while there is nothing to do."""
+
+    def next(self, now: float) -> Decision:
+        decision = super().next(now)
+        if isinstance(decision, WaitUntil):
+            return WaitUntil(min(decision.at, now + 1e-3))
+        return decision
+
+
+class Forgetful(WatchedFrontier):
+    """Loses an asset here and there."""
+
+    def add(self, job: Job, now: float) -> None:
+        if job.asset.asset_id % 7:
+            super().add(job, now)
+
+
+class TornNames(Disk):
+    def _place(self, staged: Staged) -> None:
+        super()._place(staged)
+        self.files[staged.key] = self.files[staged.key][:-1]
+
+
+class NoSync(Disk):
+    """Says that names are on the disk when they are not."""
+
+    def publish(self, batch: Sequence[Staged]) -> None:
+        super().publish(batch)
+        self._unsynced.update(staged.key for staged in batch)
+
+
+class Messy(Disk):
+    """Leaves temporary files where they are."""
+
+    def discard(self, path: Any) -> None:
+        pass
+
+
+class _Unpublished:
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def publish(self, batch: Sequence[Staged]) -> None:
+        pass
+
+
+class RowsFirst(TurnedLanding):
+    """The row first, the file second."""
+
+    def _land(self, batch: Any) -> None:
+        store, self._store = self._store, _Unpublished(self._store)
+        try:
+            super()._land(batch)
+        finally:
+            self._store = store
+
+
+class TrustsParts(TurnedLanding):
+    """Takes two responses for one image, whatever they add up to."""
+
+    def _settle_one(self, item: Any) -> Any:
+        arrival: Arrival = item.arrival
+        return super()._settle_one(item._replace(arrival=arrival._replace(resumed=False)))
+
+
+class Amnesia(Book):
+    """Says that it has committed, and has not."""
+
+    def _settle(self, outcomes: Sequence[Outcome]) -> bool:
+        kept = [o for o in outcomes if o.state is State.PENDING or o.asset_id % 11]
+        return super()._settle(kept)
+
+
+class Twice(Book):
+    """Leases what is leased."""
+
+    def _lease(self, request: LeaseRequest) -> Any:
+        lease = super()._lease(request)
+        again = [self._records.leased[key] for key in sorted(self._records.leased)[:1]]
+        return replace(lease, assets=(*lease.assets, *again))
+
+
+class Wanderer(Network):
+    """Follows redirects by itself, wherever they lead."""
+
+    async def _fetch(self, request: FetchRequest) -> Result:
+        result = await super()._fetch(request)
+        if not isinstance(result, Arrival) and request.asset_id % 5 == 0:
+            self.witness.sent(request._replace(url="http://10.0.0.1/"))
+        return result
+
+
+def more(options: EngineOptions) -> EngineOptions:
+    rule = options.retry
+    return replace(options, retry=RetryRule(rule.attempts + 1, 0.0, 0.0, rule.max_retry_after))
+
+
+CASES: list[tuple[Callable[[], Parts], str]] = [
+    (lambda: Parts(frontier=NoPace), "law 4"),
+    (lambda: Parts(frontier=NoDebts), "law 4"),
+    (lambda: Parts(frontier=NoCoolDown), "law 4"),
+    (lambda: Parts(frontier=Impolite), "law 4"),
+    (lambda: Parts(frontier=Greedy), "law 7"),
+    (lambda: Parts(frontier=Unfair), "fairness"),
+    (lambda: Parts(frontier=Sleepless), "no busy loop"),
+    (lambda: Parts(frontier=Forgetful), "no asset is lost"),
+    (lambda: Parts(disk=TornNames), "law 3"),
+    (lambda: Parts(disk=NoSync), "law 2"),
+    (lambda: Parts(disk=Messy), "no file is left behind"),
+    (lambda: Parts(landing=RowsFirst), "law 2"),
+    (lambda: Parts(landing=TrustsParts), "the oracle"),
+    (lambda: Parts(book=Amnesia), "no asset is lost"),
+    (lambda: Parts(book=Twice), "law 5"),
+    (lambda: Parts(network=Wanderer), "law 9"),
+    (lambda: Parts(options=more), "the oracle"),
+]
+
+
+@pytest.mark.parametrize(("parts", "law"), CASES)
+def test_what_is_broken_is_found(parts: Callable[[], Parts], law: str) -> None:
+    assert found(parts(), law) is not None

@@ -1,0 +1,51 @@
+"""A thousand lives of the engine. More are a command: ``scripts/prove simulate --seeds 100000``."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from scripts.proofs.__main__ import prove
+from tests.simulation.run import simulate
+from tests.simulation.sweep import sweep
+
+FIRST, NUMBER, AT_ONCE = 1, 1_000, 100
+MET = {"GET": 2_000, "fault": 500, "redirect": 100, "killed": 10, "signal": 10, "disk fails": 3}
+"""A simulation in which nothing goes wrong shows nothing: so many there have to be at least."""
+
+
+@pytest.mark.parametrize("first", range(FIRST, FIRST + NUMBER, AT_ONCE))
+def test_every_law_holds(first: int) -> None:
+    summary = sweep(range(first, first + AT_ONCE))
+    assert not summary.failed, "\n\n".join(summary.reports)
+    assert summary.seeds == AT_ONCE
+    for kind, least in MET.items():
+        assert summary.counts[kind] >= least, kind
+
+
+@pytest.mark.parametrize("seed", [7, 12, 96, 1101])
+def test_a_seed_is_the_same_life_each_time(seed: int) -> None:
+    """In this process, and in another whose sets of texts have another order."""
+    here = [simulate(seed).trace.digest() for _ in range(2)]
+    command = f"from tests.simulation.run import simulate; print(simulate({seed}).trace.digest())"
+    there = [
+        subprocess.run(  # noqa: S603  ourselves
+            [sys.executable, "-c", command],
+            env={"PYTHONHASHSEED": order},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        for order in ("1", "2")
+    ]
+    assert {*here, *there} == {here[0]}
+
+
+def test_the_command() -> None:
+    done = CliRunner().invoke(prove, ["simulate", "--seeds", "3", "--seed", "40"])
+    assert done.exit_code == 0, done.output
+    assert "3 seeds" in done.output
+    assert done.output.endswith("holds\n")

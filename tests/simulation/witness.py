@@ -1,0 +1,362 @@
+"""Sees what goes on from outside (requests, answers, landings, commits) and knows the laws.
+
+An attempt is *open* from its first request until its outcome is committed, or something ends it
+that costs no attempt: a fault of our own side, a cancellation, the end of the run. It holds a
+*slot* but for the time in which it has been redirected and waits in another group's line. So at
+every instant:
+
+    slots ≤ fetch.concurrency; that is what a kill costs (law 5)
+    requests for an asset = attempts committed + attempts explained (laws 5 and 6)
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fetcher.engine.suspicion import SILENCE
+from fetcher.model import Arrival, Asset, Fate, Fault, HostBudget, Landed, Outcome, Redirect, State
+from fetcher.policy import codes
+from fetcher.ports import Adoption, FetchRequest, Refused
+from tests.simulation.draw import md5
+from tests.simulation.records import Records
+from tests.simulation.scenario import Scenario
+from tests.simulation.trace import Trace
+from tests.simulation.web import MAX_HOPS, Truth, truth
+
+EPSILON = 1e-6
+_STOPS = frozenset({"disk-full", "disk-error"})
+_LOST = frozenset({"ours", "cancelled", "run ended"})
+
+
+@dataclass(slots=True)
+class Gate:
+    """Law 4 for one group: at most ``rate * t + burst`` requests in every window, counted as a
+    bucket that was full at the beginning of the world; and what else its host may expect.
+    """
+
+    budget: HostBudget
+    due: float = -math.inf
+    """The theoretical arrival time."""
+    paid: float = -math.inf
+    closed_until: float = -math.inf
+    before: tuple[float, float] = (-math.inf, -math.inf)
+    """``paid`` and ``closed_until`` as they were before this very instant: a request may have been
+    decided on then, and sent after what this instant brought.
+    """
+    changed_at: float = -math.inf
+    in_flight: int = 0
+    sent: int = 0
+
+    def another_run(self) -> None:
+        """It may begin with a token, whatever the last one used; nothing else is forgiven."""
+        if self.budget.rate is not None:
+            self.due -= 1 / self.budget.rate
+        self.paid = self.closed_until = self.changed_at = -math.inf
+        self.in_flight = 0
+
+    def send(self, now: float) -> str | None:
+        """Count a request; what it breaks, if anything."""
+        broken = None
+        if self.budget.rate is not None:
+            interval = 1 / self.budget.rate
+            if now < self.due - (self.budget.burst - 1) * interval - EPSILON:
+                broken = f"over {self.budget.rate}/s, burst {self.budget.burst}"
+            self.due = max(self.due, now) + interval
+        same = now == self.changed_at
+        paid, closed_until = self.before if same else (self.paid, self.closed_until)
+        if now < paid - EPSILON:
+            broken = f"over {self.budget.bandwidth} bytes/s"
+        if now < closed_until - EPSILON:
+            broken = f"before {closed_until:.3f}, as it was asked"
+        self.in_flight += 1
+        self.sent += 1
+        if self.in_flight > self.budget.concurrency:
+            broken = f"{self.in_flight} requests at once"
+        return broken
+
+    def receive(self, size: int, since: float, now: float) -> None:
+        self.in_flight -= 1
+        if self.budget.bandwidth is not None:
+            self._changes(now)
+            self.paid = max(self.paid, since) + size / self.budget.bandwidth
+
+    def close(self, until: float, now: float) -> None:
+        self._changes(now)
+        self.closed_until = max(self.closed_until, until)
+
+    def _changes(self, now: float) -> None:
+        if now > self.changed_at:
+            self.before = (self.paid, self.closed_until)
+            self.changed_at = now
+
+
+class Witness:
+    """Of all runs of a seed."""
+
+    def __init__(self, scenario: Scenario, trace: Trace, records: Records) -> None:
+        self.trace = trace
+        self._scenario = scenario
+        self._records = records
+        self._gates = {name: Gate(budget) for name, budget in scenario.budgets.items()}
+        self._truths: dict[tuple[str, object], Truth] = {}
+        self._last: dict[int, tuple[str, Fault | None]] = {}
+        """What each open attempt came to, as the engine was told."""
+        self._open: dict[int, int] = {}
+        """Hops of each open attempt."""
+        self._leads_to: dict[int, str] = {}
+        """Where its last redirect led."""
+        self._slots: dict[int, int] = {}
+        """Memory of those that hold a slot."""
+        self._asked_at: dict[int, float] = {}
+        self.requests: Counter[int] = Counter()
+        """First requests of attempts, by asset."""
+        self.explained: Counter[int] = Counter()
+        self._silent: set[int] = set()
+        self._adopted: set[int] = set()
+        self._moved_at = 0.0
+        self.ended = True
+        self.stopped_for: str | None = None
+        self.longest_gap = 0.0
+        self.served: set[bytes] = {page.body for page in scenario.pages.values()}
+        self.served.update(p.older for p in scenario.pages.values() if p.older is not None)
+
+    def begin_run(self) -> None:
+        self.end_run()
+        self.ended = False
+        self._moved_at = self.trace.clock()
+        self.stopped_for = None
+        self._adopted.clear()
+        for gate in self._gates.values():
+            gate.another_run()
+
+    def end_run(self) -> None:
+        """What is open now has cost a request and is not counted as an attempt."""
+        self.ended = True
+        self.trace.require(
+            len(self._slots) <= self._scenario.limits.concurrency,
+            "law 5",
+            lambda: f"{len(self._slots)} attempts were lost",
+        )
+        for asset_id in tuple(self._open):
+            self._close(asset_id, "run ended")
+
+    def stops(self, why: str) -> None:
+        """From now on, in this run, nothing is dispatched."""
+        self.stopped_for = why
+
+    # The network.
+
+    def sent(self, request: FetchRequest) -> None:
+        now, asset_id, url = self._moves(), request.asset_id, request.url
+        self.trace.note("GET", asset_id, url)
+        asset = self._records.leased.get(asset_id)
+        if asset is None:
+            self.trace.breach("law 5", f"asset {asset_id} is asked for, and not leased")
+        page = self._scenario.pages.get(url)
+        if page is None:
+            self.trace.breach("law 9", f"nothing led to {url}")
+            return
+        hops = self._open.get(asset_id)
+        if hops is None:
+            self._open[asset_id] = 0
+            self.requests[asset_id] += 1
+            state = self._records.by_id[asset_id].state
+            out = self._records.out.get(asset_id)
+            # What a list has changed since it was leased goes its old way to the end.
+            if state is not State.PENDING and not (out is not None and out.superseded):
+                self.trace.breach("law 5", f"asset {asset_id} is {state}, asked for again")
+            self._leads_to[asset_id] = asset.url if asset is not None else url
+        if url != self._leads_to[asset_id]:
+            self.trace.breach("law 9", f"{url} is asked for, not {self._leads_to[asset_id]}")
+        broken = self._gates[page.group].send(now)
+        if broken is not None:
+            self.trace.breach("law 4", f"{page.group}: {broken}")
+        self._takes_slot(request, now)
+
+    def _takes_slot(self, request: FetchRequest, now: float) -> None:
+        asset_id = request.asset_id
+        if asset_id in self._silent:
+            self._close(asset_id, "ours")
+        if asset_id in self._slots:
+            self.trace.breach("law 5", f"asset {asset_id} is asked for twice at once")
+        self._slots[asset_id] = request.memory
+        self._asked_at[asset_id] = now
+        limits = self._scenario.limits
+        if len(self._slots) > limits.concurrency:
+            self.trace.breach("law 7", f"{len(self._slots)} attempts hold a slot")
+        memory = sum(self._slots.values())
+        if memory > limits.memory and len(self._slots) > 1 and memory > request.memory:
+            self.trace.breach("law 7", f"{memory} bytes of memory are promised")
+
+    def answered(self, request: FetchRequest, result: Arrival | Redirect | Fault) -> None:
+        self._moves()
+        asset_id = request.asset_id
+        received = 0 if isinstance(result, Redirect) else result.received
+        self._received(request, received)
+        if isinstance(result, Fault):
+            self.trace.note("fault", asset_id, result.code, result.retry_after)
+            self._faulted(asset_id, result, request.url)
+        elif isinstance(result, Redirect):
+            self.trace.note("redirect", asset_id, result.target)
+            self._redirected(asset_id, request.url, result.target)
+        else:
+            self.trace.note("arrival", asset_id, result.body.size)
+            self._last[asset_id] = ("arrival", None)
+
+    def cancelled(self, request: FetchRequest) -> None:
+        self.trace.note("cancelled", request.asset_id)
+        self._received(request, 0)
+        self._close(request.asset_id, "cancelled")
+
+    def _received(self, request: FetchRequest, received: int) -> None:
+        gate = self._gates[self._scenario.pages[request.url].group]
+        gate.receive(received, self._asked_at.pop(request.asset_id), self.trace.clock())
+
+    def _faulted(self, asset_id: int, fault: Fault, url: str | None) -> None:
+        if codes.fate(fault.code) is Fate.LOCAL:
+            if fault.code in _STOPS:
+                self.stops(fault.code)
+            self._close(asset_id, "ours")
+            return
+        self._last[asset_id] = ("fault", fault)
+        if url is not None and fault.retry_after is not None:
+            wait = min(fault.retry_after, self._scenario.retry.max_retry_after)
+            now = self.trace.clock()
+            self._gates[self._scenario.pages[url].group].close(now + wait, now)
+
+    def excuses(self) -> None:
+        """Hosts of several owners were silent, and nobody else spoke: whoever has failed so, and is
+        not committed, may be asked for again without an attempt for it.
+        """
+        silent = {n: last[1] for n, last in self._last.items() if _is_silence(last[1])}
+        self._silent |= silent.keys()
+
+    def _redirected(self, asset_id: int, url: str, target: str) -> None:
+        hops = self._open[asset_id]
+        refused = (
+            target not in self._scenario.pages
+            or hops == MAX_HOPS
+            or (url.startswith("https:") and target.startswith("http:"))
+        )
+        if refused:
+            self._last[asset_id] = ("redirect", None)
+        else:
+            self._open[asset_id] = hops + 1
+            self._leads_to[asset_id] = target
+            del self._slots[asset_id]
+
+    # The landing.
+
+    def landed(self, results: Sequence[Landed | Refused]) -> None:
+        self._moves()
+        for result in results:
+            if isinstance(result, Refused):
+                self.trace.note("refused", result.asset_id, result.fault.code)
+                self._faulted(result.asset_id, result.fault, None)
+            else:
+                self.trace.note("landed", result.asset_id, result.path)
+
+    def adopted(self, adoption: Adoption) -> None:
+        self._adopted.update(landed.asset_id for landed in adoption.landed)
+
+    # The manifest.
+
+    def committed(self, outcome: Outcome, asset: Asset) -> None:
+        """Called just before; ``asset`` is as it was leased."""
+        self._moves()
+        asset_id = outcome.asset_id
+        self.trace.note("commit", asset_id, outcome.state.value, outcome.code, outcome.attempt)
+        if outcome.attempt == 0:
+            if asset_id not in self._adopted:
+                self.trace.breach("law 6", f"asset {asset_id} is settled without an attempt")
+            if outcome.state is not State.VERIFIED:
+                self.trace.breach("the oracle", f"asset {asset_id} is adopted as {outcome.state}")
+            return
+        kind, fault = self._last.pop(asset_id, ("nothing", None))
+        self._close(asset_id, None)
+        if outcome.attempt != self._records.attempts_of(asset_id) + 1:
+            self.trace.breach("law 6", f"asset {asset_id}: attempt {outcome.attempt} is miscounted")
+        if kind == "nothing":
+            self.trace.breach("law 6", f"asset {asset_id}: an outcome without an answer")
+        self._judge(outcome, fault, kind, asset)
+
+    def _judge(self, outcome: Outcome, fault: Fault | None, kind: str, asset: Asset) -> None:
+        """Whether it is what had to come of it."""
+        most = self._scenario.retry.attempts
+        true_state, true_code = self._truth(asset)
+        passing = fault is not None and codes.fate(fault.code) is Fate.TRANSIENT
+        if fault is None and kind == "redirect" and true_code == "too-many-redirects":
+            passing = True
+        tried_out = outcome.attempt >= most
+        if passing:
+            right = outcome.state is (State.FAILED if tried_out else State.PENDING)
+            right = right and (fault is None or outcome.code == fault.code)
+        else:
+            right = (outcome.state, outcome.code) == (true_state, true_code)
+        if not right:
+            self.trace.breach(
+                "the oracle",
+                f"asset {outcome.asset_id} is {outcome.state}, {outcome.code} after attempt "
+                f"{outcome.attempt}, and {fault or kind}; it should be {true_state}, {true_code}",
+            )
+
+    def _truth(self, asset: Asset) -> Truth:
+        key = (asset.url, asset.expected)
+        found = self._truths.get(key)
+        if found is None:
+            found = self._truths[key] = truth(asset.url, asset.expected, self._scenario)
+        return found
+
+    # What is open.
+
+    def _close(self, asset_id: int, why: str | None) -> None:
+        self._slots.pop(asset_id, None)
+        self._last.pop(asset_id, None)
+        self._silent.discard(asset_id)
+        if self._open.pop(asset_id, None) is not None and why in _LOST:
+            self.explained[asset_id] += 1
+
+    def _moves(self) -> float:
+        """Something happens: how long did nothing?"""
+        now = self.trace.clock()
+        gap = now - self._moved_at
+        self._moved_at = now
+        if not self.ended and gap > self.longest_gap:
+            self.longest_gap = gap
+        return now
+
+    # At the end of it all.
+
+    def look_back(self) -> None:
+        """Law 6, over all runs: no request is unaccounted for."""
+        for asset_id, requests in self.requests.items():
+            committed = self._records.by_id[asset_id].attempts_ever
+            if requests != committed + self.explained[asset_id]:
+                self.trace.breach(
+                    "law 6",
+                    f"asset {asset_id}: {requests} requests, {committed} attempts committed, "
+                    f"{self.explained[asset_id]} cut off",
+                )
+
+    def look_at_files(self, files: dict[str, bytes]) -> None:
+        """Laws 2 and 3."""
+        for key, data in files.items():
+            if data not in self.served:
+                self.trace.breach("law 3", f"{key} is no body that any page has shown")
+        for record in self._records.by_id.values():
+            if record.path is None:
+                continue
+            found = files.get(record.path)
+            if found is None:
+                self.trace.breach("law 2", f"{record.path} is {record.state}, and not there")
+            elif record.state is State.VERIFIED:
+                size, digest = record.asset.expected.size, record.asset.expected.md5
+                if size not in (None, len(found)) or digest not in (None, md5(found)):
+                    self.trace.breach("law 2", f"{record.path} is verified, and does not match")
+
+
+def _is_silence(fault: object) -> bool:
+    return isinstance(fault, Fault) and fault.code in SILENCE
