@@ -4,7 +4,7 @@ from an image's first byte to its committed row, and around whatever else change
 ``FETCHER_KILL_AT=POINT`` or ``POINT:N`` in the environment kills the process when it passes the
 point for the first or the N-th time. It is read once, when this module is loaded; only tests set
 it, and without it ``reached`` is a function that does nothing. A process that is started by another
-one inherits it and counts for itself.
+one inherits it and counts for itself; ``POINT:N:group`` takes all of its process group along.
 
 The end is a real one: SIGKILL, no handler, no ``finally``, nothing flushed.
 """
@@ -19,6 +19,7 @@ from enum import StrEnum
 from typing import Final
 
 VARIABLE: Final = "FETCHER_KILL_AT"
+_GROUP: Final = "group"
 
 
 class Point(StrEnum):
@@ -98,14 +99,16 @@ def armed(order: str | None) -> Callable[[Point], None]:
     """
     if not order:
         return _nothing
-    name, _, ordinal = order.partition(":")
+    name, ordinal, whom, *more = [*order.split(":"), "", ""][: max(3, order.count(":") + 1)]
     chosen, last = Point(name), int(ordinal or 1)
-    if last < 1:
-        raise ValueError(f"{VARIABLE}={order}: passes count from 1")
+    if last < 1 or whom not in {"", _GROUP} or more:
+        raise ValueError(f"{VARIABLE}={order}: not POINT, POINT:N or POINT:N:{_GROUP}, N from 1")
     passes = itertools.count(1)  # one step of it cannot be divided by threads
 
     def kill_at_last(point: Point) -> None:
         if point is chosen and next(passes) == last:
+            if whom:
+                os.killpg(0, signal.SIGKILL)
             os.kill(os.getpid(), signal.SIGKILL)
 
     return kill_at_last

@@ -35,7 +35,29 @@ def test_the_chosen_pass_of_the_chosen_point_kills(
     assert killed == ([(os.getpid(), signal.SIGKILL)] if dies_at else [])
 
 
-@pytest.mark.parametrize("order", ["rename", "renamed:0", "renamed:-1", "renamed:often", ":3"])
+def test_it_may_take_its_group_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    killed: list[tuple[str, int]] = []
+    monkeypatch.setattr(os, "kill", lambda _, number: killed.append(("process", number)))
+    monkeypatch.setattr(os, "killpg", lambda _, number: killed.append(("group", number)))
+    reached = armed("renamed:2:group")
+    reached(Point.RENAMED)
+    assert not killed
+    reached(Point.RENAMED)
+    assert killed[0] == ("group", signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        "rename",
+        "renamed:0",
+        "renamed:-1",
+        "renamed:often",
+        ":3",
+        "renamed:1:all",
+        "renamed:1:group:1",
+    ],
+)
 def test_an_order_that_makes_no_sense_is_refused(order: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         armed(order)

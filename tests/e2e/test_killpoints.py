@@ -15,11 +15,13 @@ from typing import Final
 import pytest
 
 from fetcher.demo.steps import Answer, Close, Picture, status
+from fetcher.errors import Exit
 from fetcher.killpoints import Point
 from scripts.proofs import laws, mirrors
 from scripts.proofs.laws import Snapshot
 from scripts.proofs.mirrors import HOST, Row
 from tests.e2e.conftest import Bench, finish
+from tests.e2e.test_stopping import read_until
 
 IN_FLIGHT: Final = 4
 LARGE: Final = 300_000
@@ -52,10 +54,18 @@ AFTER: Final[dict[Point, Point]] = {
 }
 """Where an earlier run has to have been killed for a point to be passed."""
 
+IN_WORKERS: Final = (
+    Point.BYTES_TAKEN,
+    Point.TEMPORARY_OPENED,
+    Point.FILES_SYNCED,
+    Point.RENAMED,
+    Point.LANDED,
+)
+
 CASES: Final = [(point, n) for point in Point for n in (1, *LATER.get(point, ()))]
 
 
-def prepare(bench: Bench) -> tuple[Path, Path]:
+def prepare(bench: Bench, *, processes: int = 1) -> tuple[Path, Path]:
     """A list and a configuration; images of every way to end."""
     large, cut, busy = Picture(LARGE, "large"), Picture(LARGE, "cut"), Picture(900, "busy")
     bench.web.serve("/large", Answer(large))
@@ -70,16 +80,18 @@ def prepare(bench: Bench) -> tuple[Path, Path]:
     ]
     plain = mirrors.gallery(PLAIN)
     rows = [*plain[:4], *special, Row("gone", f"http://{HOST}/gone"), *plain[4:]]
-    return bench.rows(rows), bench.config(CONFIG)
+    return bench.rows(rows), bench.config(CONFIG, {"fetch": {"processes": processes}})
 
 
 def asked(bench: Bench) -> Counter[str]:
     return Counter(request.path for request in bench.web.requests)
 
 
-def killed(bench: Bench, listed: Path, config: Path, point: Point, n: int = 1) -> Snapshot:
+def killed(  # noqa: PLR0917  a case, spelt out
+    bench: Bench, listed: Path, config: Path, point: Point, n: int = 1, whom: str = ""
+) -> Snapshot:
     """Run until it dies at the point; what the manifest says then."""
-    process = mirrors.start(*bench.command(listed, config=config), kill_at=f"{point}:{n}")
+    process = mirrors.start(*bench.command(listed, config=config), kill_at=f"{point}:{n}{whom}")
     done = finish(process)
     assert done.code == -signal.SIGKILL, f"it never passed {point}: {done}"
     assert laws.breaches(bench.directory) == []
@@ -106,6 +118,34 @@ def test_a_kill_costs_at_most_what_was_in_flight(point: Point, n: int, bench: Be
         killed(bench, listed, config, AFTER[point])
         kills = 2
     now = killed(bench, listed, config, point, n)
+    resume(bench, listed, config, now, kills)
+
+
+@pytest.mark.parametrize("point", IN_WORKERS)
+def test_when_workers_do_it_and_all_are_killed(point: Point, bench: Bench) -> None:
+    """The machine stops while one of several processes is at the point."""
+    listed, config = prepare(bench, processes=2)
+    now = killed(bench, listed, config, point, 3, whom=":group")
+    resume(bench, listed, config, now, kills=1)
+
+
+def test_workers_that_are_killed_again_and_again(bench: Bench) -> None:
+    """Each that takes the place of another dies at the same step; the run pauses, and can be told
+    to end.
+    """
+    listed, config = prepare(bench, processes=2)
+    process = mirrors.start(*bench.command(listed, config=config), kill_at="renamed")
+    read_until(process, "paused for 1s: worker-lost")
+    process.send_signal(signal.SIGTERM)
+    done = finish(process)
+    assert done.code == Exit.STOPPED, done
+    assert laws.breaches(bench.directory, finished=True) == []
+    now = laws.snapshot(bench.directory)
+    resume(bench, listed, config, now, kills=bench.web.count())
+
+
+def resume(bench: Bench, listed: Path, config: Path, now: Snapshot, kills: int) -> None:
+    """The same command again comes to its end, and asks for nothing that was there."""
     before, done = asked(bench), paths_done(now, bench)
 
     resumed = bench.mirror(listed, config=config)
