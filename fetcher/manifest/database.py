@@ -24,6 +24,7 @@ from fetcher.manifest.importing import Importer
 from fetcher.manifest.leasing import LeasePart, Leases
 from fetcher.manifest.lock import RunLock
 from fetcher.manifest.names import AllNames
+from fetcher.manifest.places import require_plain_files
 from fetcher.manifest.runs import RunInfo
 from fetcher.manifest.settling import Settlement
 from fetcher.manifest.sources import Sources
@@ -105,6 +106,7 @@ class Database:
         schema.require_sqlite()
         lock = RunLock.acquire(path, command=command, now=wall())
         try:
+            require_plain_files(path)
             with translated(path):
                 connection = _connect(path)
                 try:

@@ -16,6 +16,7 @@ from urllib.parse import quote
 from fetcher.errors import ManifestUnusableError
 from fetcher.manifest import schema, tallies
 from fetcher.manifest.faults import translated
+from fetcher.manifest.places import require_plain_files
 from fetcher.model import Selection, Tally
 
 _PRAGMAS: Final = (
@@ -32,6 +33,7 @@ class ManifestReader:
     def __init__(self, path: Path) -> None:
         self._path = path
         schema.require_sqlite()
+        require_plain_files(path)
         if not path.is_file():
             raise ManifestUnusableError(
                 f"There is no manifest {path}.",
