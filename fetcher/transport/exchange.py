@@ -166,8 +166,10 @@ class Exchange:
 
 
 def describe(error: BaseException) -> str:
-    """``error`` for people: one line, of a length that is fit to keep."""
-    text = printable(str(error))
+    """``error`` for people: one line, of a length that is fit to keep, without passwords (the
+    library quotes the proxy's URL).
+    """
+    text = printable(urls.redact_within(str(error)))
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
