@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from fetcher.errors import ManifestError
-from fetcher.manifest import runs, schema, tallies
+from fetcher.manifest import guard, runs, schema, tallies
 from fetcher.manifest.bulk import Bulk
 from fetcher.manifest.faults import translated
 from fetcher.manifest.importing import Importer
@@ -260,9 +260,11 @@ class Database:
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, cached_statements=_CACHED_STATEMENTS)
     try:
+        guard.bound(connection)
         for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
-        schema.version_of(connection, path)  # before anything is changed
+        # Before anything is changed.
+        guard.require_own_schema(connection, path, schema.version_of(connection, path))
         _log_ahead(connection, path)
         schema.migrate(connection, path)
     except BaseException:

@@ -29,6 +29,8 @@ def translated(path: Path) -> Iterator[None]:
         if explained is None:
             raise
         raise explained from error
+    except UnicodeDecodeError as error:  # SQLite quotes what it finds; all that we wrote is UTF-8
+        raise _damaged(path, error) from error
 
 
 def explain(error: sqlite3.Error, path: Path) -> FetcherError | None:
@@ -61,11 +63,7 @@ def explain(error: sqlite3.Error, path: Path) -> FetcherError | None:
                 hint="Close what else has it open (an sqlite3 shell?), then try again.",
             )
         case sqlite3.SQLITE_CORRUPT:
-            return ManifestError(
-                f"The manifest {path} is damaged ({error}).",
-                hint="Keep a copy, then rescue what is left of it: "
-                f'sqlite3 "{path}" .recover | sqlite3 rescued.sqlite',
-            )
+            return _damaged(path, error)
         case sqlite3.SQLITE_NOTADB:
             return ManifestUnusableError(
                 f"{path} is not a manifest: it is no SQLite file.",
@@ -77,3 +75,11 @@ def explain(error: sqlite3.Error, path: Path) -> FetcherError | None:
                 hint="Check that its folder exists and that you may read and write there.",
             )
     return None
+
+
+def _damaged(path: Path, error: Exception) -> ManifestError:
+    return ManifestError(
+        f"The manifest {path} is damaged ({error}).",
+        hint="Keep a copy, then rescue what is left of it: "
+        f'sqlite3 "{path}" .recover | sqlite3 rescued.sqlite',
+    )

@@ -14,7 +14,7 @@ from typing import Final, Self
 from urllib.parse import quote
 
 from fetcher.errors import ManifestUnusableError
-from fetcher.manifest import schema, tallies
+from fetcher.manifest import guard, schema, tallies
 from fetcher.manifest.faults import translated
 from fetcher.manifest.places import require_plain_files
 from fetcher.model import Selection, Tally
@@ -87,9 +87,12 @@ def _opened(path: Path, how: str) -> sqlite3.Connection:
     uri = f"file:{quote(str(path.absolute()))}?{how}"
     connection = sqlite3.connect(uri, uri=True, isolation_level=None)
     try:
+        guard.bound(connection)
         for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
-        _require_current(schema.version_of(connection, path), path)
+        version = schema.version_of(connection, path)
+        _require_current(version, path)
+        guard.require_own_schema(connection, path, version)
     except BaseException:
         connection.close()
         raise

@@ -117,5 +117,5 @@ def test_a_reader_names_a_damaged_manifest(path: Path) -> None:
     with path.open("r+b") as file:
         file.seek(100)
         file.write(b"\xff" * 3000)
-    with ManifestReader(path) as reader, pytest.raises(ManifestError, match="is damaged"):
+    with pytest.raises(ManifestError, match="is damaged"), ManifestReader(path) as reader:
         reader.tally()
