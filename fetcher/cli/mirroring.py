@@ -202,6 +202,7 @@ class _Mirroring:
             LandingRules(
                 mismatched=_KEEP[config.store.mismatched],
                 placeholder_digests=frozenset(config.placeholders.digests),
+                max_bytes=config.fetch.max_bytes,
             ),
             threads=config.store.finishers,
         )

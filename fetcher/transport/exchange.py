@@ -148,6 +148,7 @@ class Exchange:
             _validators(response, resume),
             resume is not None,
             self.received,
+            response.headers.get("Content-Encoding"),
         )
 
     async def _drain(self, response: Response) -> None:
