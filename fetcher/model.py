@@ -170,6 +170,8 @@ class Arrival(NamedTuple):
     """Put together from more than one response."""
     received: int = 0
     """Bytes of it that the last response brought over the wire."""
+    content_encoding: str | None = None
+    """As the server declared it, unasked; the body is as it came over the wire."""
 
 
 @dataclass(frozen=True, slots=True)

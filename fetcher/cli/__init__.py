@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import traceback
 from typing import NoReturn
@@ -39,15 +40,22 @@ def main() -> NoReturn:
     except click.Abort:
         sys.exit(Exit.STOPPED)
     except click.ClickException as error:
-        error.show()
+        said = io.StringIO()
+        error.show(said)
+        _echo(said.getvalue())
         sys.exit(Exit.UNUSABLE)
     except FetcherError as error:
         _show(error)
         sys.exit(error.exit)
     except Exception:  # noqa: BLE001  a bug: told in full, and not as one of the promised endings
-        traceback.print_exc()
+        _echo(traceback.format_exc())
         sys.exit(Exit.OUR_FAULT)
     sys.exit(code if isinstance(code, int) else Exit.COMPLETE)
+
+
+def _echo(text: str) -> None:
+    for line in text.split("\n")[:-1]:
+        click.echo(printable(line), err=True)
 
 
 def _show(error: FetcherError) -> None:

@@ -42,6 +42,7 @@ from fetcher.errors import (
 from fetcher.events import Event, RowsImported
 from fetcher.manifest import ManifestThread, RunInfo
 from fetcher.model import Selection, Tally
+from fetcher.policy import urls
 from fetcher.policy.frontier import Frontier
 from fetcher.ports import Crew, Observer
 from fetcher.report.progress import Progress
@@ -178,7 +179,8 @@ class _Mirroring:
             raise
 
     async def _run(self) -> Result:
-        job, command = self._job, " ".join(self._job.command)
+        # It is written down, and shown to whoever finds the manifest locked.
+        job, command = self._job, urls.redact_within(" ".join(self._job.command))
         async with ManifestThread(
             job.manifest,
             command=command,

@@ -70,6 +70,7 @@ def crew_recipe(config: Config, directory: Path, *, processes: int) -> CrewRecip
         rules=LandingRules(
             mismatched=_KEEP[config.store.mismatched],
             placeholder_digests=frozenset(config.placeholders.digests),
+            max_bytes=config.fetch.max_bytes,
         ),
         transport=_transport_options(config),
     )

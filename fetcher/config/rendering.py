@@ -64,7 +64,12 @@ class _Renderer:
         origin = self._origins.get(dotted(path))
         if origin is None and path[:-2] == ("hosts", "groups"):
             return f"{_INDENT * (len(path) - 1)}# {path[-1]}: {shown}  (hosts.default)"
-        return f"{self._head(path)} {shown}  # {origin or 'default'}"
+        return f"{self._head(path)} {shown}  # {_commented(origin or 'default')}"
+
+
+def _commented(origin: str) -> str:
+    """A file's name may have a line break in it, and what follows would be no comment any more."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in origin)
 
 
 def _plain(key: Key, value: Any) -> Any:

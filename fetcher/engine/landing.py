@@ -19,10 +19,11 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Final, NamedTuple
 
-from fetcher.engine.measuring import key, measure
+from fetcher.engine import unpacking
+from fetcher.engine.measuring import chunks_of, key, measure
 from fetcher.errors import StoreError
 from fetcher.killpoints import Point, reached
-from fetcher.model import Arrival, Asset, Body, Fault, Keep, Landed, State
+from fetcher.model import Arrival, Asset, Body, Fault, Keep, Landed, Receipt, State, Verdict
 from fetcher.policy import verify
 from fetcher.ports import Refused, Staged, Store
 
@@ -30,14 +31,18 @@ BATCH: Final = 256
 """Arrivals in a batch at most, so that a settlement never waits for long."""
 LINGER: Final = 0.005
 """Seconds to let a batch grow under load: every turn of a thread costs the event loop the GIL."""
+UNPACKED_SUFFIX: Final = ".unpacked"
 
 
 @dataclass(frozen=True, slots=True)
 class LandingRules:
-    """``mismatched``: what becomes of bytes that are not the listed image's."""
+    """``mismatched``: what becomes of bytes that are not the listed image's. ``max_bytes``: how
+    much may come out of a body that came compressed, unasked.
+    """
 
     mismatched: Keep = Keep.QUARANTINE
     placeholder_digests: frozenset[str] = frozenset()
+    max_bytes: int = 256 << 20
 
 
 class _Arrived(NamedTuple):
@@ -140,6 +145,8 @@ class ThreadedLanding:
         verdict = verify.judge(
             asset.expected, receipt, placeholder_digests=self._rules.placeholder_digests
         )
+        if arrival.content_encoding is not None and verdict.state is State.MISMATCHED:
+            arrival, receipt, verdict = self._unpacked(asset, arrival, receipt, verdict)
         if verdict.keep is Keep.QUARANTINE:
             verdict = replace(verdict, keep=self._rules.mismatched)
         if arrival.resumed and verdict.state is State.MISMATCHED:
@@ -152,6 +159,34 @@ class ThreadedLanding:
         path = key(asset, receipt, verdict)
         stage = self._store.stage(path, arrival.body, name=str(asset.asset_id))
         return Landed(asset.asset_id, receipt, verdict, path), stage
+
+    def _unpacked(
+        self, asset: Asset, arrival: Arrival, receipt: Receipt, verdict: Verdict
+    ) -> tuple[Arrival, Receipt, Verdict]:
+        """What is in a body that came compressed, if that is an image, or known for no longer being
+        one; else the body as it is, which is what there is to show.
+        """
+        body, label = arrival.body, arrival.content_encoding or ""
+
+        def chunks() -> Iterable[bytes]:
+            return (body.data,) if body.data is not None else chunks_of(body)
+
+        found = unpacking.measure(label, chunks, self._rules.max_bytes)
+        if found is None:
+            return arrival, receipt, verdict
+        digest, kind = found
+        inside = receipt._replace(size=digest.size, md5=digest.md5, content_type=kind)
+        judged = verify.judge(
+            asset.expected, inside, placeholder_digests=self._rules.placeholder_digests
+        )
+        if judged.code == "not-an-image":
+            return arrival, receipt, verdict
+        unpacked = Body(digest.size, data=b"")  # to be dropped
+        if judged.keep is not Keep.DISCARD:
+            path = self._store.spool_path(f"{asset.asset_id}{UNPACKED_SUFFIX}")
+            unpacked = unpacking.write(label, chunks, path, digest.size)
+        self._drop(body)
+        return arrival._replace(body=unpacked), inside, judged
 
     def _drop(self, body: Body) -> None:
         if body.path is not None:

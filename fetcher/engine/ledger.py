@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from fetcher.events import Settled
 from fetcher.killpoints import Point, reached
 from fetcher.model import Fault, Landed, Outcome, State
-from fetcher.policy import codes
+from fetcher.policy import codes, urls
 from fetcher.policy.groups import Job
 from fetcher.ports import Clock, Manifest, Observer
 
@@ -148,4 +148,7 @@ class Ledger:
 
 
 def _elsewhere(job: Job, url: str) -> str | None:
+    """``url`` as it may be written down, if that is not the listed one."""
+    if "@" in url:
+        url = urls.drop_credentials(url)
     return url if url != job.asset.url else None

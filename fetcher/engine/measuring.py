@@ -18,7 +18,7 @@ CHUNK: Final = 1 << 20
 def measure(arrival: Arrival) -> Receipt:
     """Reads all of the body. Raises ``StoreError`` if its file is not what was written."""
     body = arrival.body
-    chunks = iter((body.data,)) if body.data is not None else _chunks(body)
+    chunks = iter((body.data,)) if body.data is not None else chunks_of(body)
     first = next(chunks, b"")
     measured = verify.digest(chain((first,), chunks))
     if measured.size != body.size:
@@ -52,7 +52,7 @@ def key(asset: Asset, receipt: Receipt, verdict: Verdict) -> str:
     return paths.relative_path(folder, asset.subset, asset.image_id, extension)
 
 
-def _chunks(body: Body) -> Iterator[bytes]:
+def chunks_of(body: Body) -> Iterator[bytes]:
     """The bytes of a spooled body. Raises ``StoreError``."""
     assert body.path is not None  # noqa: S101  a body is in memory or in a file
     try:

@@ -40,10 +40,6 @@ SEARCHED: Final = 1 << 30
 """Bytes up to which a manifest is searched for the cause of an error that makes no sense: some ten
 seconds."""
 
-_COLUMNS: Final = (
-    "SELECT m.type, m.name, coalesce(c.name, '') FROM main.sqlite_schema AS m "
-    "LEFT JOIN pragma_table_info(m.name) AS c WHERE m.name NOT LIKE 'sqlite_%'"
-)
 _TEXTS: Final = "SELECT name, sql FROM main.sqlite_schema WHERE name NOT LIKE 'sqlite_%'"
 _NO_JSON: Final = "SELECT 1 FROM details WHERE NOT json_valid(extra) LIMIT 1"
 _LAW_1: Final = (
@@ -90,7 +86,6 @@ def look_inside(connection: sqlite3.Connection, path: Path) -> None:
     """What costs the same whatever the manifest's size; and if the last run did not end, and the
     manifest is not too large for it, all of its pages. Raises ``ManifestError``.
     """
-    require_whole_schema(connection, path)
     accepted, counted, numbered = connection.execute(_LAW_1).fetchone()
     if not accepted == counted == numbered:
         raise damaged(
@@ -116,15 +111,6 @@ def require_all_pages(connection: sqlite3.Connection, path: Path) -> None:
     there = _size(path) or 0
     if there < pages * size:
         raise damaged(path, f"cut off: {there:,} of {pages * size:,} bytes are there")
-
-
-def require_whole_schema(connection: sqlite3.Connection, path: Path) -> None:
-    """Everything that this version makes is there; what others added does not matter."""
-    missing = _expected(_COLUMNS) - frozenset(connection.execute(_COLUMNS))
-    if missing:
-        kind, name, column = min(missing)
-        lacking = f"column {name}.{column}" if column else f"{kind} {name}"
-        raise damaged(path, f"it lacks the {lacking}")
 
 
 @contextmanager

@@ -16,12 +16,13 @@ from typing import Final
 
 from fetcher.errors import ManifestError
 from fetcher.killpoints import Point, reached
-from fetcher.manifest import damage, runs, schema, tallies
+from fetcher.manifest import damage, guard, runs, schema, tallies
 from fetcher.manifest.faults import translated
 from fetcher.manifest.importing import Importer
 from fetcher.manifest.leasing import LeasePart, Leases
 from fetcher.manifest.lock import RunLock
 from fetcher.manifest.names import AllNames
+from fetcher.manifest.places import require_plain_files
 from fetcher.manifest.runs import RunInfo
 from fetcher.manifest.settling import Settlement
 from fetcher.manifest.sources import Sources
@@ -98,6 +99,7 @@ class Database:
         lock = RunLock.acquire(path, command=command, now=wall())
         reached(Point.LOCKED)
         try:
+            require_plain_files(path)
             with translated(path):
                 connection = _connect(path, images_stored=images_stored)
                 try:
@@ -243,11 +245,13 @@ def _connect(path: Path, *, images_stored: bool) -> sqlite3.Connection:
     was_there = damage.look_beside(path)
     connection = sqlite3.connect(path, isolation_level=None, cached_statements=_CACHED_STATEMENTS)
     try:
+        guard.bound(connection)
         for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
         version = schema.version_of(connection, path)  # before anything is changed
         if images_stored and was_there:
             damage.require_more_than_nothing(version, path)
+        guard.require_own_schema(connection, path, version)
         _log_ahead(connection, path)
         reached(Point.LOG_AHEAD)
         damage.require_all_pages(connection, path)

@@ -14,6 +14,7 @@ import fcntl
 import json
 import os
 import socket
+import stat
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +24,7 @@ from fetcher.errors import LockedError, ManifestError, ManifestUnusableError, St
 from fetcher.killpoints import Point, reached
 
 _LONGEST: Final = 65_536
+_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _NO_FLOCK: Final = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL})
 
 
@@ -69,7 +71,7 @@ class RunLock:
 
 def _open(path: Path) -> int:
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        descriptor = os.open(path, _FLAGS, 0o644)
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise _no_room(path) from error
@@ -77,6 +79,15 @@ def _open(path: Path) -> int:
             f"Cannot write beside the manifest: {path}: {error.strerror}.",
             hint="Check that the folder exists and is writable.",
         ) from error
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+        # Written to, it would be written to under its other name as well.
+        os.close(descriptor)
+        raise ManifestUnusableError(
+            f"{path} is no lock file: it is a pipe or a device, or has another name.",
+            hint="Remove it, if no run is on.",
+        )
+    return descriptor
 
 
 def _flock(descriptor: int, path: Path) -> None:

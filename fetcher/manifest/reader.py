@@ -14,9 +14,10 @@ from typing import Final, Self
 from urllib.parse import quote
 
 from fetcher.errors import ManifestUnusableError
-from fetcher.manifest import schema, tallies
-from fetcher.manifest.damage import blamed, require_all_pages, require_whole_schema
+from fetcher.manifest import guard, schema, tallies
+from fetcher.manifest.damage import blamed, require_all_pages
 from fetcher.manifest.faults import translated
+from fetcher.manifest.places import require_plain_files
 from fetcher.model import Selection, Tally
 
 _PRAGMAS: Final = (
@@ -33,6 +34,7 @@ class ManifestReader:
     def __init__(self, path: Path) -> None:
         self._path = path
         schema.require_sqlite()
+        require_plain_files(path)
         if not path.is_file():
             raise ManifestUnusableError(
                 f"There is no manifest {path}.",
@@ -86,12 +88,14 @@ def _opened(path: Path, how: str) -> sqlite3.Connection:
     uri = f"file:{quote(str(path.absolute()))}?{how}"
     connection = sqlite3.connect(uri, uri=True, isolation_level=None)
     try:
+        guard.bound(connection)
         for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
-        _require_current(schema.version_of(connection, path), path)
+        version = schema.version_of(connection, path)
+        _require_current(version, path)
         with blamed(connection, path):
             require_all_pages(connection, path)
-            require_whole_schema(connection, path)
+            guard.require_own_schema(connection, path, version)
     except BaseException:
         connection.close()
         raise

@@ -24,6 +24,7 @@ _NAME: Final = re.compile(r"[a-z0-9._-]{0,252}[a-z0-9_-]")
 _IPV6: Final = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]*)?")
 # The scheme, the slashes, and what stands before the last "@" of the authority (RFC 3986 section
 # 3.2.1); so put that it also finds this in what urlsplit refuses.
+_USERINFO_WITHIN: Final = re.compile(r"(?<=//)[^/?#]*@")
 _USERINFO: Final = re.compile(r"([^/?#@:]*:)?([/\s]*)[^/?#]*@")
 
 
@@ -91,3 +92,8 @@ def drop_credentials(url: str) -> str:
 def redact_credentials(url: str) -> str:
     """``url`` as it may be shown: user name and password replaced by ``***``."""
     return _USERINFO.sub(r"\1\2***@", url, count=1) if _USERINFO.match(url) else url
+
+
+def redact_within(text: str) -> str:
+    """``text``, which may have URLs in it (a command line, say), with ``***`` for credentials."""
+    return _USERINFO_WITHIN.sub("***@", text)

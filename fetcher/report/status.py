@@ -67,7 +67,8 @@ def _picture(tally: Tally) -> RenderableType:
         codes.add_column(style="dim")
         for code, n in sorted(tally.codes.items(), key=lambda item: -item[1]):
             meaning = CODES[code].meaning if code in CODES else ""
-            codes.add_row(f"{n:,}", printable(code), meaning)
+            # As a Text it is not searched for markup: a manifest may have been made by anyone.
+            codes.add_row(f"{n:,}", Text(printable(code)), meaning)
         parts += [Text("\nwhy"), codes]
     rows = tally.rows
     parts.append(

@@ -11,11 +11,16 @@ _DAY: Final = 24 * _HOUR
 
 def printable(text: str) -> str:
     r"""``text`` without what a terminal would act upon: control and format characters (escape
-    sequences, bidirectional overrides) become ``\xNN`` and ``\uNNNN``.
+    sequences, bidirectional overrides) and separators of lines become ``\xNN`` and ``\uNNNN``.
     """
     if text.isascii() and text.isprintable():
         return text
-    return "".join(c if unicodedata.category(c)[0] != "C" else _escape(c) for c in text)
+    return "".join(c if _is_harmless(c) else _escape(c) for c in text)
+
+
+def _is_harmless(char: str) -> bool:
+    category = unicodedata.category(char)
+    return category[0] != "C" and category not in ("Zl", "Zp")
 
 
 def _escape(char: str) -> str:

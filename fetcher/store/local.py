@@ -108,12 +108,18 @@ class LocalStore:
             raise store_error(error, self._root) from error
 
     def leftovers(self) -> Iterator[Path]:
-        """See ``ports.Store``. During a run it lists this run's own too. Links are not listed."""
+        """See ``ports.Store``. During a run it lists this run's own too.
+
+        What is no file of ours is removed instead: a link, a pipe, or a file that has another name
+        somewhere else, which would be written to under that name as well.
+        """
         try:
             with os.scandir(self._partial) as entries:
                 for entry in entries:
-                    if entry.is_file(follow_symlinks=False):
+                    if _is_plain(entry):
                         yield Path(entry.path)
+                    elif not entry.is_dir(follow_symlinks=False):
+                        self._remove(entry.path)
         except FileNotFoundError:
             return
         except OSError as error:
@@ -323,6 +329,16 @@ class LocalStore:
 
 
 _REFUSED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+
+
+def _is_plain(entry: os.DirEntry[str]) -> bool:
+    """A regular file under no other name."""
+    try:
+        return (
+            entry.is_file(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_nlink == 1
+        )
+    except FileNotFoundError:
+        return False
 
 
 def _folder(key: str) -> str:

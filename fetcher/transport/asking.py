@@ -105,6 +105,8 @@ def _host_fault(host: str) -> str | None:
         return "the URL has no host"
     if _NUMERIC.fullmatch(host) and not is_address(host):
         return f"{host} is no canonical address"
+    if "%" in host and ":" not in host:
+        return "the host has an escape, which may mean another one"
     return None
 
 

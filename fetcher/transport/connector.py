@@ -22,6 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 from ipaddress import ip_address
 from typing import Final
 
@@ -30,6 +31,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.tracing import Trace
 
 from fetcher.policy.addresses import is_public
+from fetcher.transport.wire import Wire
 
 LOOKUPS_AT_ONCE: Final = 32
 """Name look-ups block a thread each; a list with many hosts needs more than the loop's few."""
@@ -186,7 +188,9 @@ class CheckedResolver(AbstractResolver):
 
 
 class CheckedConnector(aiohttp.TCPConnector):
-    """Asks the resolver for literal addresses too, which the library would connect to unasked."""
+    """Asks the resolver for literal addresses too, which the library would connect to unasked, and
+    for all that it might take for one. Its connections are bounded (``fetcher.transport.wire``).
+    """
 
     def __init__(self, resolver: CheckedResolver, *, tls: ssl.SSLContext) -> None:
         # Limits on connections are the frontier's; the library's own would only hide them.
@@ -199,11 +203,12 @@ class CheckedConnector(aiohttp.TCPConnector):
             ttl_dns_cache=60,
         )
         self._checked = resolver
+        self._factory: partial[Wire] = partial(Wire, loop=self._loop)  # type: ignore[assignment]
 
     async def _resolve_host(
         self, host: str, port: int, traces: Sequence[Trace] | None = None
     ) -> list[ResolveResult]:
-        if is_address(host):
+        if ":" in host or is_address(host):
             return await self._checked.resolve(host, port)
         return await super()._resolve_host(host, port, traces)
 

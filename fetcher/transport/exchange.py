@@ -150,6 +150,7 @@ class Exchange:
             _validators(response, resume),
             resume is not None,
             self.received,
+            response.headers.get("Content-Encoding"),
         )
 
     async def _drain(self, response: Response) -> None:
@@ -168,8 +169,10 @@ class Exchange:
 
 
 def describe(error: BaseException) -> str:
-    """``error`` for people: one line, of a length that is fit to keep."""
-    text = printable(str(error))
+    """``error`` for people: one line, of a length that is fit to keep, without passwords (the
+    library quotes the proxy's URL).
+    """
+    text = printable(urls.redact_within(str(error)))
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

@@ -1,5 +1,8 @@
 """Taking in a body: in memory as far as its allowance reaches, then in a spool file.
 
+The file is a new one of ours, or the one of ours that is gone on with: never one that a link of
+either kind, or a pipe in its place, leads to.
+
 Spooled bytes are gathered up to ``FLUSH`` before they are written, as each write is a trip to
 another thread and back. A thread does not stop when the task that waits for it is cancelled: what
 it still does is waited for and undone before the cancellation goes on.
@@ -11,6 +14,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import stat
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, Self, cast
@@ -25,6 +29,10 @@ FLUSH: Final = 1 << 20
 """Bytes; less if the allowance is less."""
 PIECES: Final = 1_024
 """That may be held apart from each other: an object each, which is much more than a byte."""
+
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_KEPT: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_MODE: Final = 0o644
 
 
 class SpoolError(Exception):
@@ -148,7 +156,25 @@ def remove(path: Path | str) -> None:
 
 
 async def _opened(path: Path | str, mode: Literal["r+b", "wb"]) -> AsyncBufferedIOBase:
-    return cast("AsyncBufferedIOBase", await aiofiles.open(path, mode))
+    opener = _open_new if mode == "wb" else _open_kept
+    return cast("AsyncBufferedIOBase", await aiofiles.open(path, mode, opener=opener))
+
+
+def _open_new(path: str, _: int) -> int:
+    try:
+        return os.open(path, _NEW, _MODE)
+    except FileExistsError:  # of an earlier attempt or run, or somebody's trap
+        os.unlink(path)  # noqa: PTH108  paths are str here
+        return os.open(path, _NEW, _MODE)
+
+
+def _open_kept(path: str, _: int) -> int:
+    descriptor = os.open(path, _KEPT)
+    found = os.fstat(descriptor)
+    if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
+        return descriptor
+    os.close(descriptor)
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
 
 
 async def _go_to(file: AsyncBufferedIOBase, resume: Partial) -> None:

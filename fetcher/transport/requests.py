@@ -253,6 +253,8 @@ class Get:
     def _send(self, opened: _Open) -> None:
         protocol = opened.protocol
         line = f"GET {self._requests.target(self._destination)} HTTP/1.1\r\n".encode("ascii")
+        if (spoken := protocol.exception()) is not None:
+            raise spoken  # it broke, or was spoken over, before anything was asked
         if protocol.transport is None:
             raise aiohttp.ServerDisconnectedError
         protocol.transport.write(line + opened.head + _lines(self._headers) + b"\r\n")

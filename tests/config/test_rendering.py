@@ -141,3 +141,15 @@ def test_the_intranet_example_loads() -> None:
     assert config.network.allow_private_addresses
     assert config.hosts.groups["images"].rate is None
     assert config.hosts.default == DEFAULTS.hosts.default
+
+
+def test_a_file_s_name_stays_in_its_comment(tmp_path: Path) -> None:
+    path = tmp_path / "a\nfetch: {concurrency: 1}\n\x1b[31m.yaml"
+    path.write_text("fetch: {concurrency: 7}\n")
+    shown = render(load(path))
+    assert r"concurrency: 7  # " in shown
+    assert r"a\nfetch: {concurrency: 1}\n\x1b[31m.yaml" in shown
+    assert "\x1b" not in shown
+    saved = tmp_path / "saved.yaml"
+    saved.write_text(shown)
+    assert load(saved).config == load(path).config

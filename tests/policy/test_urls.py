@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fetcher.policy.urls import Target, drop_credentials, judge, redact_credentials
+from fetcher.policy.urls import Target, drop_credentials, judge, redact_credentials, redact_within
 
 LONGEST_LABEL = "a" * 63
 
@@ -162,6 +162,24 @@ def test_credentials(url: str, dropped: str, redacted: str | None) -> None:
     assert drop_credentials(url) == dropped
     shown = redacted if redacted is not None else "http://***@a.example/@2x?m=a@b#@"
     assert redact_credentials(url) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("mirror a.csv --rate 5", "mirror a.csv --rate 5"),
+        ("--set network.proxy=http://me:x@p:1", "--set network.proxy=http://***@p:1"),
+        (
+            "--set network={proxy: 'http://m e:x@y@p:1/'}",
+            "--set network={proxy: 'http://***@p:1/'}",
+        ),
+        ("--contact me@example.org", "--contact me@example.org"),
+        ("--contact http://h.example/@me", "--contact http://h.example/@me"),
+        ("http://a:b@c/ https://d:e@f", "http://***@c/ https://***@f"),
+    ],
+)
+def test_credentials_within_a_text(text: str, shown: str) -> None:
+    assert redact_within(text) == shown
 
 
 SECRETS = st.text(st.characters(exclude_characters="/?#", exclude_categories=["Cs"]), min_size=1)

@@ -328,9 +328,22 @@ class TestLinks:
         (elsewhere / "secret").write_bytes(b"secret")
         path = root / ".partial/1.part"
         path.symlink_to(elsewhere / "secret")
-        assert list(store.leftovers()) == []
         with pytest.raises(StoreError, match="link"):
             store.stage(KEY, Body(path.lstat().st_size, path=path), name="1")
+
+    def test_what_is_no_file_of_ours_is_not_left_over_but_removed(
+        self, root: Path, elsewhere: Path, store: LocalStore
+    ) -> None:
+        secret = elsewhere / "secret"
+        secret.write_bytes(b"secret")
+        partial = root / ".partial"
+        (partial / "1.part").symlink_to(secret)
+        (partial / "2.part").hardlink_to(secret)
+        os.mkfifo(partial / "3.part")
+        (partial / "4.part").write_bytes(b"ours")
+        assert list(store.leftovers()) == [partial / "4.part"]
+        assert [path.name for path in partial.iterdir()] == ["4.part"]
+        assert secret.read_bytes() == b"secret"
 
     def test_a_linked_place_for_temporary_files_is_refused(
         self, tmp_path: Path, elsewhere: Path

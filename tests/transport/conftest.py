@@ -26,7 +26,7 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, LoopFactory
     the loops read, and tell of a connection's end, in different portions.
     """
     factories: dict[str, LoopFactory] = {"uvloop": uvloop.new_event_loop}
-    if item.path.stem in ("test_answers", "test_connections", "test_resuming"):
+    if item.path.stem in ("test_answers", "test_connections", "test_resuming", "test_hostile"):
         factories["asyncio"] = asyncio.new_event_loop
     return factories
 

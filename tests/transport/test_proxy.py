@@ -211,3 +211,13 @@ async def test_unless_they_are_allowed(make_rig: MakeRig, web: Web) -> None:
 async def test_the_environment_names_no_proxy(make_rig: MakeRig) -> None:
     """``no_environment`` sets one that nobody listens at."""
     await make_rig().arrival("/pic/k/600.jpg")
+
+
+@pytest.mark.parametrize("url", [ELSEWHERE, SECRETLY])
+async def test_its_password_is_not_told(make_rig: MakeRig, url: str) -> None:
+    for head in (b"HTTP/1.1 407 No", b"HTTP/1.1 502 No", b"HTTP/1.1 000 No", b"no HTTP"):
+        async with served_by(answering(head)) as port:
+            rig = make_rig(proxy=f"http://me:s3cret@127.0.0.1:{port}")
+            assert "s3cret" not in repr(await rig.fault(url))
+    rig = make_rig(proxy=f"http://me:s3cret@127.0.0.1:{closed_port()}")
+    assert "s3cret" not in repr(await rig.fault(url))

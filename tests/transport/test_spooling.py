@@ -167,9 +167,16 @@ IN_PIECES = Answer(Picture(15_000), pace=Trickle(3_000, 0.01))
 @pytest.mark.parametrize(
     ("step", "memory"), [(WHOLE, 0), (WHOLE, 40_000), (CUT, MEMORY), (CUT, 0), (IN_PIECES, 0)]
 )
-async def test_a_full_disk(rig: Rig, step: Step, memory: int) -> None:
-    """The device takes no byte; the link to it is the spool file."""
-    rig.spool.symlink_to("/dev/full")
+async def test_a_full_disk(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, step: Step, memory: int
+) -> None:
+    """The device takes no byte; it is opened in place of the spool file, which is there too."""
+
+    def full(path: str, _: int) -> int:
+        Path(path).touch()
+        return os.open("/dev/full", os.O_WRONLY)
+
+    monkeypatch.setattr(intake, "_open_new", full)
     rig.web.serve("/a", step)
     fault = await rig.fault("/a", memory=memory)
     assert (fault.code, fault.partial) == ("disk-full", None)

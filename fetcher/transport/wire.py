@@ -1,0 +1,123 @@
+"""The library's protocol, with bounds on what a server may send beside the body.
+
+The library bounds a line (8,190 bytes) and the number of header lines (128), and stops reading when
+nobody takes the body. Nothing of it bounds how much may come that is neither: interim answers
+without end, chunk extensions, blank lines before a status line; or what comes when nothing was
+asked for, which it would queue up for as long as the connection is kept.
+
+Here an answer is also cut from what follows it. The head is given to the parser by itself, so what
+comes after it cannot take it away; and once the declared body is complete, whatever else comes is
+not read. What becomes of an answer with a surplus therefore does not depend on how TCP has cut it:
+its body is as long as declared, and the connection is not used again.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http import HttpProcessingError, RawResponseMessage
+from aiohttp.streams import StreamReader
+
+INTERIM_AT_MOST: Final = 16
+"""Interim (1xx) answers before the one that counts."""
+OVERHEAD: Final = 256 * 1024
+"""Bytes that heads and framing may take for an answer, and ``EXPANSION`` for each byte of body."""
+EXPANSION: Final = 8
+"""A body in chunks of one byte takes six bytes for each."""
+
+_HEAD_ENDS: Final = re.compile(rb"\n\r?\n")
+_EDGE: Final = 2
+"""Bytes of the pattern that may lie in what came before."""
+
+
+class Wire(ResponseHandler):
+    """One connection. ``set_response_params`` comes before each request."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._asked = False
+        self._answer: StreamReader | None = None
+        self._interim = 0
+        self._came = 0
+        self._edge = b""
+
+    def set_response_params(self, **more: Any) -> None:
+        super().set_response_params(**more)
+        self._asked = True
+        self._answer = None
+        self._interim = 0
+        self._came = 0
+        self._edge = b""
+
+    def data_received(self, data: bytes) -> None:
+        if not data:  # the library goes on with what it has
+            super().data_received(data)
+            return
+        answer = self._answer
+        if not self._asked or (answer is not None and answer.is_eof()):
+            self._refuse("sent what nobody asked for")
+            return
+        self._came += len(data)
+        body = answer.total_bytes if answer is not None else 0
+        if self._came > OVERHEAD + EXPANSION * body and self._came - len(data) > OVERHEAD:
+            self._refuse("sent far more than a body")
+            return
+        while data and self._answer is None and self._exception is None:
+            data = self._take_head(data)
+        if data and self._exception is None:
+            super().data_received(data)
+
+    def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
+        """The parser's delivery of a head."""
+        message, payload = data
+        if self._answer is not None:
+            self._refuse("sent two answers")
+            return
+        if 100 <= message.code < 200 and message.code != 101:  # noqa: PLR2004  interim
+            self._interim += 1
+            if self._interim > INTERIM_AT_MOST:
+                self._refuse("sent interim answers without end")
+                return
+        else:
+            self._answer = payload
+        super().feed_data(data, size)
+
+    def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
+        """Also for whoever waits for the body: the library forgets them when it cannot parse it,
+        and lets its timer go.
+        """
+        super().set_exception(exc, *cause)
+        answer = self._answer
+        if answer is not None and not answer.is_eof() and answer.exception() is None:
+            answer.set_exception(exc)
+
+    def _take_head(self, data: bytes) -> bytes:
+        """Give the parser what belongs to a head; the rest."""
+        joined = self._edge + data
+        end = _HEAD_ENDS.search(joined)
+        if end is None:
+            self._edge = joined[-_EDGE:]
+            super().data_received(data)
+            return b""
+        cut = end.end() - len(self._edge)
+        self._edge = b""
+        rest = data[cut:]
+        if rest:
+            # One timer for both: that for the rest.
+            timeout, self._read_timeout = self._read_timeout, None
+            super().data_received(data[:cut])
+            self._read_timeout = timeout
+        else:
+            super().data_received(data)
+        return rest
+
+    def _refuse(self, what: str) -> None:
+        """No more of this connection. An answer that is complete stays what it is."""
+        self._should_close = True
+        answer = self._answer
+        if answer is None or not answer.is_eof():
+            self.set_exception(HttpProcessingError(message=what))
+        if self.transport is not None:
+            self.transport.close()
