@@ -6,6 +6,7 @@ still be read, to the last byte, and then raises ``DamageError``. Nothing trusts
 
 from __future__ import annotations
 
+import contextlib
 import io
 import tarfile
 import zlib
@@ -95,15 +96,32 @@ def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
                 if not rest:
                     break
                 inflate = _gzip_member()
+            before = inflate.copy()
             try:
                 data = inflate.decompress(rest, CHUNK)
             except zlib.error as error:
+                if data := _last_good(before, rest):  # nothing would look like the end
+                    yield data
                 raise DamageError(f"the gzip data is corrupt ({error})") from error
             rest = inflate.unused_data if inflate.eof else inflate.unconsumed_tail
             if data:
                 yield data
     if not inflate.eof:
         raise DamageError("the gzip data ends early, the file was cut")
+
+
+def _last_good(inflate: zlib._Decompress, packed: bytes) -> bytes:
+    """What ``packed`` gives before the damage in it: zlib keeps to itself what the call that fails
+    has unpacked so far, so it is given and asked for single bytes.
+    """
+    good = bytearray()
+    with contextlib.suppress(zlib.error):
+        for at in range(len(packed)):
+            rest = packed[at : at + 1]
+            while byte := inflate.decompress(rest, 1):
+                good += byte
+                rest = inflate.unconsumed_tail
+    return bytes(good)
 
 
 def _gzip_member() -> zlib._Decompress:

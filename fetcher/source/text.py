@@ -86,7 +86,8 @@ def blocks_of(chunks: Iterable[bytes]) -> Iterator[str]:
                 tail, dropping = _after_line(tail)
     except DamageError as error:
         damage = error
-        tail = tail[: _end_of_lines(tail)]
+        # What would have followed a carriage return at its end is not known any more.
+        tail = tail[: max(tail.rfind("\n"), tail.rfind("\r")) + 1]
     if tail and not dropping:
         yield tail
     if damage is not None:
