@@ -19,10 +19,13 @@ from fetcher.model import Selection, SourceInfo
 from fetcher.source.columns import ColumnNames, no_url_column, resolve
 from fetcher.source.streams import DamageError
 from fetcher.source.table import RowMaker, Table, damaged
+from fetcher.source.text import NUL, SUBSTITUTE
 
 MAGIC: Final = b"PAR1"
 _BATCH_ROWS: Final = 4096
 _MD5_BYTES: Final = 16
+_DAMAGE: Final = (OSError, ValueError, ArithmeticError, LookupError)
+"""What pyarrow has been seen to raise of a damaged file besides its own exceptions."""
 
 
 def table(path: Path, columns: ColumnNames, selection: Selection) -> Table:
@@ -31,7 +34,7 @@ def table(path: Path, columns: ColumnNames, selection: Selection) -> Table:
     place = f"The image list {path}"
     try:
         schema = parquet.read_schema(path)
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, *_DAMAGE) as error:
         raise damaged(str(path), _damage(error), "") from error
     header = list(schema.names)
     if len(set(header)) < len(header):
@@ -51,7 +54,7 @@ def table(path: Path, columns: ColumnNames, selection: Selection) -> Table:
             with parquet.ParquetFile(path) as file:
                 for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=names):
                     yield from map(list, zip(*_columns(batch, names, digests), strict=True))
-        except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+        except (pyarrow.ArrowException, *_DAMAGE) as error:
             raise _damage(error) from error
 
     info = SourceInfo(str(path), None, layout.extra_names)
@@ -77,16 +80,28 @@ class _Records:
 def _columns(batch: Any, names: list[str], digests: str | None) -> Iterator[list[str]]:
     for name in names:
         text = _digest_text if name == digests else _text
-        yield [text(value) for value in batch.column(name).to_pylist()]
+        yield [text(value) for value in _values(batch.column(name))]
+
+
+def _values(column: Any) -> list[object]:
+    """As Python has them; what it has not (dates before the year 1 or after 9999, unknown time
+    zones) as the text that Arrow writes.
+    """
+    try:
+        values: list[object] = column.to_pylist()
+    except (ArithmeticError, LookupError, ValueError):
+        values = column.cast("string").to_pylist()
+    return values
 
 
 def _text(value: object) -> str:
     if isinstance(value, str):
-        return value
+        return value.replace(NUL, SUBSTITUTE)
     # NaN is how pandas keeps a missing number.
     if value is None or value != value:  # noqa: PLR0124 - NaN alone differs from itself
         return ""
-    return value.decode() if isinstance(value, bytes) else str(value)
+    text = value.decode() if isinstance(value, bytes) else str(value)
+    return text.replace(NUL, SUBSTITUTE)
 
 
 def _digest_text(value: object) -> str:

@@ -26,6 +26,12 @@ limit would let one stray quote swallow a list into memory."""
 
 _MAX_LINE: Final = 4 * MAX_FIELD
 
+NUL: Final = "\0"
+SUBSTITUTE: Final = "\x1a"
+"""What a NUL is read as: SQLite's functions take it for the end of a text. ECMA-48 has this control
+character for just that, and like NUL itself it makes no id, no URL and no number.
+"""
+
 
 class RecordReader(Protocol):
     """Records with their position, as ``csv.reader`` gives them."""
@@ -98,10 +104,10 @@ def _decoded(chunks: Iterable[bytes]) -> Iterator[str]:
     decoder = codecs.getincrementaldecoder("utf-8-sig")()
     try:
         for chunk in chunks:
-            yield decoder.decode(chunk)
+            yield decoder.decode(chunk).replace(NUL, SUBSTITUTE)
         yield decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
-        yield error.object[: error.start].decode("utf-8")
+        yield error.object[: error.start].decode("utf-8").replace(NUL, SUBSTITUTE)
         raise DamageError(f"byte 0x{error.object[error.start]:02x} is not UTF-8") from error
 
 

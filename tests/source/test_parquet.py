@@ -49,6 +49,17 @@ def test_types(tmp_path: Path) -> None:
     assert [row.extra for row in got.rows] == [("0.5",), ("",), ("1.0",)]
 
 
+def test_what_python_has_no_value_for(tmp_path: Path) -> None:
+    columns = {
+        "url": ["https://a.example/1", "https://a.example/2"],
+        "day": pyarrow.array([2**31 - 1, None], pyarrow.date32()),
+        "title": ["a\0b", ""],
+    }
+    got = read(parquet(tmp_path / "a.parquet", columns))
+    (day, title), nothing = (row.extra for row in got.rows)
+    assert (len(day) > 10, title, nothing) == (True, "a\x1ab", ("", ""))
+
+
 def test_bad_rows_and_selection(tmp_path: Path) -> None:
     columns = {"id": ["a", "../b", "c"], "url": ["u", "u", "u"], "size": [-1, 2, 3]}
     path = parquet(tmp_path / "a.parquet", columns)
