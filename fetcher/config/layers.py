@@ -137,7 +137,7 @@ class _Breakdown:
 
     def setting(self, text: str) -> None:
         name, equals, written = (part.strip() for part in text.partition("="))
-        if not (name and equals):
+        if not (name and equals and name.isprintable()):
             self.problems.append(f"{SET} {text}: accepted: key.path=value")
             return
         try:

@@ -72,11 +72,19 @@ def load(
         config = None
     if config is None or problems:
         raise ConfigError(
-            "\n".join(problems),
+            "\n".join(map(_printable, problems)),
             hint="`fetcher config show` prints every key with its value and where it came from.",
         )
     given = {dotted(path): entry.origin for path, entry in entries.items()}
     return LoadedConfig(config, dict.fromkeys(_DEFAULTS, DEFAULT) | given)
+
+
+def _printable(problem: str) -> str:
+    """One line that does nothing to a terminal: names of keys may be anything."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in problem
+    )
 
 
 def _merge(entries: Iterable[Entry]) -> dict[KeyPath, Entry]:

@@ -165,8 +165,15 @@ def _parse_proxy(value: object) -> str:
 
 
 def _parse_file(value: object) -> Path:
-    path = Path(_text(fspath(value) if isinstance(value, PathLike) else value)).expanduser()
-    if not path.is_file():
+    path = Path(_text(fspath(value) if isinstance(value, PathLike) else value))
+    try:
+        path = path.expanduser()
+        found = path.is_file()
+    except RuntimeError:
+        raise RefusedError("there is no such user") from None
+    except OSError:  # a name that is too long, a folder that is not for us
+        found = False
+    if not found:
         raise RefusedError("there is no such file")
     return path.absolute()
 

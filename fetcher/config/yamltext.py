@@ -21,7 +21,10 @@ _NULL = re.compile(r"|~|null|Null|NULL")
 _BOOL = re.compile(r"true|True|TRUE|false|False|FALSE")
 _INT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?")
+_HALF: Final = re.compile("[\ud800-\udfff]")
 _MAX_DIGITS: Final = 400
+_MAX_VALUES: Final = 100_000
+"""In one document, with what aliases repeat: nine lines of them can stand for gigabytes."""
 
 
 class YamlError(ValueError):
@@ -81,7 +84,7 @@ def parse(text: str) -> Document:
     """The one document in ``text``; raises ``YamlError``."""
     builder = _Builder()
     try:
-        node = yaml.compose(text, Loader=_Loader)
+        node = _composed(text)
         value = builder.build(node, ()) if node is not None else None
     except RecursionError:
         raise YamlError("nested too deeply", 1) from None
@@ -91,6 +94,14 @@ def parse(text: str) -> Document:
     except yaml.YAMLError as error:  # a character that YAML does not allow
         raise YamlError(str(error).partition("\n")[0], 1) from None
     return Document(value, builder.lines, tuple(builder.twice))
+
+
+def _composed(text: str) -> yaml.Node | None:
+    try:
+        node: yaml.Node | None = yaml.compose(text, Loader=_Loader)
+    except (OverflowError, ValueError):  # from chr(), for what stands behind a backslash and U
+        raise YamlError("an escape that stands for no character", 1) from None
+    return node
 
 
 def dump(value: object) -> str:
@@ -114,8 +125,12 @@ class _Builder:
     lines: dict[KeyPath, int] = field(default_factory=dict)
     twice: list[tuple[KeyPath, int]] = field(default_factory=list)
     _open: set[int] = field(default_factory=set)
+    _built: int = 0
 
     def build(self, node: yaml.Node, path: KeyPath) -> Any:
+        self._built += 1
+        if self._built > _MAX_VALUES:
+            raise YamlError("more values than any configuration has", node.start_mark.line + 1)
         if isinstance(node, yaml.ScalarNode):
             return _scalar(node)
         if id(node) in self._open:
@@ -136,6 +151,7 @@ class _Builder:
             line = key.start_mark.line + 1
             if not isinstance(key, yaml.ScalarNode):
                 raise YamlError("a key that is no text", line)
+            _refuse_halves(key)
             here = (*path, key.value)
             if key.value in seen:
                 self.twice.append((here, line))
@@ -145,7 +161,14 @@ class _Builder:
             yield key.value, self.build(value, here)
 
 
+def _refuse_halves(node: yaml.ScalarNode) -> None:
+    """Escapes can write half of a character (a lone surrogate), which nothing can write down."""
+    if _HALF.search(node.value):
+        raise YamlError("an escape that stands for half a character", node.start_mark.line + 1)
+
+
 def _scalar(node: yaml.ScalarNode) -> str | int | float | bool | None:
+    _refuse_halves(node)
     text: str = node.value
     kind = node.tag.removeprefix(_TAG)
     line = node.start_mark.line + 1

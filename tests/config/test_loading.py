@@ -281,6 +281,14 @@ _REFUSED = [
         "network.allow_private_addresses: got 'yes' (--set); accepted: true or false",
     ),
     (
+        "network.ca_file=~nobody-at-all/ca.pem",
+        "network.ca_file: got ~nobody-at-all/ca.pem (--set): there is no such user; accepted: ",
+    ),
+    (
+        f"network.ca_file={'x' * 300}",
+        f"network.ca_file: got {'x' * 79}… (--set): there is no such file; accepted: ",
+    ),
+    (
         "network.ca_file=/nonexistent/ca.pem",
         "network.ca_file: got /nonexistent/ca.pem (--set): there is no such file; accepted: ",
     ),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -87,6 +88,18 @@ def test_aliases_are_read() -> None:
         ("a: \x01", 1, "not allowed"),
         ("a: " + "9" * 5000, 1, "too many digits"),
         ("[" * 5_000, 1, "too deeply"),
+        ('a: "\\UFFFFFFFF"', 1, "no character"),
+        ('a:\n  "\\ud800": 1', 2, "half a character"),
+        ('a:\n- "\\udfff"', 2, "half a character"),
+        (
+            "a: &a [x,x,x,x,x,x,x,x,x]\n"
+            + "".join(
+                f"{name}: &{name} [{','.join([f'*{before}'] * 9)}]\n"
+                for before, name in pairwise("abcdefghi")
+            ),
+            1,
+            "more values",
+        ),
     ],
     ids=lambda value: str(value)[:30],
 )
