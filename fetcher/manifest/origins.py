@@ -16,6 +16,7 @@ from fetcher.model import State
 from fetcher.policy.urls import judge
 
 _INVALID: Final = STATE_IDS[State.INVALID]
+_SCHEMES: Final = ("https://", "http://")
 _PATH_FROM: Final = len("https://")
 _LONGEST: Final = 300
 """Characters of an origin worth remembering."""
@@ -32,7 +33,7 @@ class Standing:
 
 def standing(url: str) -> Standing:
     """Pending, or invalid with the code that ``judge`` gives."""
-    if " " in url or not url.isprintable():
+    if not url.startswith(_SCHEMES) or " " in url or not url.isprintable():
         return _standing(url)
     end = url.find("/", _PATH_FROM)
     origin = url if end < 0 else url[:end]

@@ -57,9 +57,6 @@ def resolve(url: str, location: str) -> str:
     if _ABSOLUTE.match(location):
         # urljoin would take "https:///path", which has no host, for a path on this one.
         return location
-    if _ABSOLUTE.match(location):
-        # urljoin would take "https:///path", which has no host, for a path on this one.
-        return location
     try:
         return urljoin(urls.drop_credentials(url), location)
     except ValueError:

@@ -13,6 +13,8 @@ from ipaddress import IPv6Address
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
+import idna
+
 _SCHEMES: Final = frozenset({"http", "https"})
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
@@ -62,10 +64,23 @@ def _host(parts: SplitResult) -> str | None:
         if authority.startswith("["):
             literal = _IPV6.fullmatch(authority)
             return IPv6Address(literal[1]).compressed if literal is not None else None
-        name = (parts.hostname or "").removesuffix(".").encode("idna").decode().lower()
+        name = _in_a_labels((parts.hostname or "").removesuffix(".")).lower()
     except ValueError:
         return None
     return name if _NAME.fullmatch(name) else None
+
+
+def _in_a_labels(name: str) -> str:
+    """By UTS 46, as browsers and the HTTP client read names: to IDNA 2003, which Python has built
+    in, ``straße.example`` and ``strasse.example`` are one host. What only IDNA 2003 knows (emoji)
+    is read by that, as the client does, too. Raises ``ValueError``.
+    """
+    if not name.isascii():
+        try:
+            return idna.encode(name, uts46=True).decode()
+        except UnicodeError:
+            pass
+    return name.encode("idna").decode()
 
 
 def drop_credentials(url: str) -> str:

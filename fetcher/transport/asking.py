@@ -26,7 +26,6 @@ _AS_IT_IS: Final = "!#$%&'()*+,/:;=?@[]~-._"
 # (A port of five digits may be none; whether it is, is not looked at where this matches.)
 _PLAIN: Final = re.compile(r"https?://[a-z0-9.-]+(?::[0-9]{1,4})?/[A-Za-z0-9/_.~-]*")
 _CONTROL: Final = re.compile(r"[\x00-\x20\x7f]")
-_SCHEMES: Final = frozenset({"http", "https"})
 
 
 class RefusedError(Exception):
@@ -68,14 +67,23 @@ def _host_fault(host: str) -> str | None:
     return None
 
 
+def _target(url: URL) -> urls.Target:
+    return urls.Target(url.scheme, canonical(url.raw_host or ""), url.port or 0)
+
+
 def _url(text: str) -> URL:
     if _CONTROL.search(text):
         raise RefusedError("bad-url", "the URL has control characters")
     if not text.isascii():
         text.encode()  # what cannot be is dropped by the library, which leaves another URL
-    url = URL(text, encoded=_PLAIN.fullmatch(text) is not None)
-    if url.scheme not in _SCHEMES:
-        raise RefusedError("bad-scheme", f"{url.scheme or 'no'} scheme")
+    plain = _PLAIN.fullmatch(text) is not None
+    judged = urls.judge(text) if not plain else None
+    if isinstance(judged, str):
+        raise RefusedError(judged, "the URL is refused")
+    url = URL(text, encoded=plain)
+    if judged is not None and _target(url) != judged:
+        # Whose budget is charged, and whose consent was asked, must be who is asked.
+        raise RefusedError("bad-url", "its host can be read in two ways")
     fault = _host_fault(url.raw_host or "")
     if fault is not None:
         raise RefusedError("bad-url", fault)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from base64 import b64decode
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from fetcher.demo.steps import HANG_UP, Answer, Picture, redirect, status
 from fetcher.model import Arrival, Fault, Partial, Redirect, Validators
+from fetcher.policy.urls import Target
 from fetcher.ports import FetchRequest
 from fetcher.transport.asking import RefusedError, prepare
 from fetcher.transport.requests import _lines
@@ -137,9 +139,10 @@ def _without_new_escapes(sent: str, path: str) -> str:
 
 
 REFUSED = {
-    "": "bad-scheme",
-    "/a": "bad-scheme",
-    "h.example/a": "bad-scheme",
+    "": "bad-url",
+    "/a": "bad-url",
+    "h.example/a": "bad-url",
+    "p://u@[]@/": "bad-url",
     "ftp://h.example/a": "bad-scheme",
     "file:///etc/passwd": "bad-scheme",
     "data:image/png;base64,AAAA": "bad-scheme",
@@ -162,6 +165,16 @@ REFUSED = {
     "http://h.exa\udce9mple/": "bad-url",
     "http://127.1/": "bad-url",
 }
+
+
+def test_a_host_that_the_client_reads_in_another_way_is_not_asked() -> None:
+    """No such URL is known; the day that there is one it must not be asked of a stranger."""
+    other = Target("http", "other.example", 80)
+    with (
+        patch("fetcher.policy.urls.judge", return_value=other),
+        pytest.raises(RefusedError, match="two ways"),
+    ):
+        prepare(request("http://h.example/%20"))
 
 
 def test_what_cannot_be_asked_for() -> None:
