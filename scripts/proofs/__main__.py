@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from scripts.fuzzing import fuzzing
 from scripts.proofs import kill, rate
 
 
@@ -47,6 +48,35 @@ def prove_rate(seconds: float) -> None:
         f"{rate.BURST}: {report.used:.1%} used, worst window {report.worst:+.1f} requests"
     )
     _end(holds=report.holds)
+
+
+@prove.command("fuzz")
+@click.argument("targets", nargs=-1, required=True, metavar="TARGET...|all")
+@click.option(
+    "--seconds", type=click.FloatRange(1), default=60, show_default=True, help="For each."
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="Of inputs by chance.")
+def prove_fuzz(targets: tuple[str, ...], seconds: float, seed: int) -> None:
+    """Feed the readers of other people's bytes with inputs until one breaks its law.
+
+    What does is minimised, and kept under tests/fuzz/corpus for scripts/test.
+    """
+    try:
+        chosen = fuzzing.named(targets)
+    except KeyError as unknown:
+        known = ", ".join(target.name for target in fuzzing.named(["all"]))
+        raise click.UsageError(f"no target {unknown}; there are {known}") from unknown
+    guide = "coverage" if fuzzing.is_guided() else "chance alone, as atheris is not installed"
+    click.echo(f"inputs are chosen by {guide}")
+    reports = []
+    for target in chosen:
+        click.echo(f"{target.name}: {target.law}")
+        report = fuzzing.fuzz(target, seconds=seconds, seed=seed)
+        click.echo(f"  {report.inputs:,} inputs in {report.seconds:.0f} s", nl=report.holds)
+        if not report.holds:
+            click.echo(f": {report.broke}\n  see {report.found}")
+        reports.append(report)
+    _end(holds=all(report.holds for report in reports))
 
 
 def _place() -> tempfile.TemporaryDirectory[str]:
