@@ -199,6 +199,8 @@ def _blocks(data: bytes) -> None:
     sample = choices.below(64)
     longest = choices.below(256)
     content = choices.rest()
+    if content in {b"\xef", b"\xef\xbb"}:
+        return  # half a byte order mark, which Python's decoder keeps to itself: no text at all
     pieces = [content[at : at + chunk] for at in range(0, len(content), chunk)]
     blocks: list[str] = []
     with (
