@@ -116,8 +116,8 @@ def _last_good(inflate: zlib._Decompress, packed: bytes) -> bytes:
     """
     good = bytearray()
     with contextlib.suppress(zlib.error):
-        for at in range(len(packed)):
-            rest = packed[at : at + 1]
+        for at in range(-1, len(packed)):
+            rest = packed[at : at + 1] if at >= 0 else b""  # first what it holds already
             while byte := inflate.decompress(rest, 1):
                 good += byte
                 rest = inflate.unconsumed_tail

@@ -46,6 +46,8 @@ def _url(data: bytes) -> None:
         asked, headers = prepare(FetchRequest(url, 1, 0, Path("spool")))
     except RefusedError as refused:
         require(refused.code in _REFUSALS, f"the code {refused.code}")
+        address = isinstance(judged, urls.Target) and is_address(judged.host)
+        require(not (address and url.isascii()), f"{judged} is an address, and refused")
         return
     if isinstance(judged, str):
         return  # never asked for, as it was judged first

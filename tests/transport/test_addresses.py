@@ -95,6 +95,7 @@ MISSPELT = [
     "example.0x1",
     "example.1",
     "127.1.",
+    "[fe80::1%25lo]",  # with a zone, which is nobody's business but this machine's
 ]
 
 
