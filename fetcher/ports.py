@@ -24,6 +24,7 @@ from fetcher.model import (
     Outcome,
     Partial,
     Redirect,
+    RobotsNote,
     Row,
     RowTally,
     SourceInfo,
@@ -57,6 +58,9 @@ class FetchRequest(NamedTuple):
     """Of use where the framing cannot tell a whole body from a cut one."""
     partial: Partial | None = None
     """What an earlier attempt kept: ask for the rest only."""
+    cut_at: int | None = None
+    """It is no image, but a text about them: so many bytes are enough, and in memory; there is no
+    X-Robots-Tag to look for, and nothing to keep of a body that breaks off."""
 
 
 class Transport(Protocol):
@@ -134,6 +138,16 @@ class Manifest(Protocol):
 
     async def tally(self) -> Tally:
         """Where it stands; costs the same whatever the list's length."""
+
+
+class RobotsBook(Protocol):
+    """Where it is kept over runs what robots.txt files said."""
+
+    async def recall(self, origins: Sequence[str], token: str) -> Mapping[str, RobotsNote]:
+        """What is known of these origins for ``token``, however old; by origin."""
+
+    async def remember(self, notes: Sequence[RobotsNote]) -> None:
+        """Keep these, in place of what was known of their origins."""
 
 
 class Landing(Protocol):

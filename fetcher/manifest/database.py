@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from fetcher.errors import ManifestError
-from fetcher.manifest import runs, schema, tallies
+from fetcher.manifest import robots, runs, schema, tallies
 from fetcher.manifest.bulk import Bulk
 from fetcher.manifest.faults import translated
 from fetcher.manifest.importing import Importer
@@ -33,6 +33,7 @@ from fetcher.model import (
     Expectation,
     LeaseRequest,
     Outcome,
+    RobotsNote,
     Row,
     RowTally,
     Selection,
@@ -197,6 +198,14 @@ class Database:
             settlement = Settlement(outcomes, self._leases, codes, run_id)
             settlement.write(self._connection)
         settlement.apply()
+
+    def recall_robots(self, origins: Sequence[str], token: str) -> dict[str, RobotsNote]:
+        with self._transaction("BEGIN"):
+            return robots.recall(self._connection, origins, token)
+
+    def remember_robots(self, notes: Sequence[RobotsNote]) -> None:
+        with self._transaction():
+            robots.remember(self._connection, notes)
 
     def tally(self) -> Tally:
         with self._transaction("BEGIN"):
