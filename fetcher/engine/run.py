@@ -6,6 +6,8 @@ The frontier decides, this file acts. Three kinds of tasks share the loop:
     runners   carry out what is dispatched: one request each at a time, and many after another
     settler   commits outcomes in batches: all that came up while the last commit was under way
 
+    consent   looks up what robots.txt files said (``fetcher.engine.consent``)
+
 Nothing else waits. An image costs no task, no timer and no future of its own; a retry waits as data
 in the frontier, and an arrival in the landing's queue.
 
@@ -22,16 +24,28 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from fetcher.engine.consent import Consent
 from fetcher.engine.ledger import Entry, Ledger
 from fetcher.errors import FetcherError
 from fetcher.events import CooledDown, Draining, Paused, Resumed
 from fetcher.model import Arrival, Asset, Fate, Fault, Landed, LeaseRequest, Redirect
 from fetcher.policy import codes, urls
+from fetcher.policy.consent import ConsentRule
 from fetcher.policy.frontier import Dispatch, Frontier, WaitUntil
 from fetcher.policy.groups import GroupStatus, Job
 from fetcher.policy.redirects import RedirectRule
 from fetcher.policy.retry import RetryRule
-from fetcher.ports import Clock, FetchRequest, Landing, Manifest, Observer, Refused, Transport
+from fetcher.policy.robots import MAX_BYTES
+from fetcher.ports import (
+    Clock,
+    FetchRequest,
+    Landing,
+    Manifest,
+    Observer,
+    Refused,
+    RobotsBook,
+    Transport,
+)
 
 STOPS_THE_RUN: Final = frozenset({"disk-full", "disk-error"})
 """Local faults that do not clear by themselves; the others pause the run."""
@@ -62,6 +76,7 @@ class EngineOptions:
     spool_above: int
     drain: float
     limit: int | None = None
+    consent: ConsentRule | None = None
     first_pause: float = 1.0
     longest_pause: float = 60.0
 
@@ -82,6 +97,7 @@ class Engine:
         chance: Callable[[], float],
         observer: Observer,
         options: EngineOptions,
+        robots: RobotsBook | None = None,
     ) -> None:
         self._frontier = frontier
         self._group_of = group_of
@@ -94,6 +110,21 @@ class Engine:
         self._observer = observer
         self._options = options
         self._ledger = Ledger(manifest, observer, self._committed)
+        self._consent: Consent | None = None
+        if options.consent is not None and options.consent.robots and robots is not None:
+            self._consent = Consent(
+                options.consent,
+                robots,
+                frontier,
+                group_of=group_of,
+                redirects=options.redirects,
+                retry=options.retry,
+                clock=clock,
+                chance=chance,
+                observer=observer,
+                refuse=self._refuse,
+                moved=self._moved,
+            )
         self._runners: dict[asyncio.Task[None], None] = {}
         self._parked: list[asyncio.Future[Job | None]] = []
         self._landing_jobs: dict[int, tuple[Job, Arrival]] = {}
@@ -157,14 +188,19 @@ class Engine:
             self._tasks = tasks
             settler = tasks.create_task(self._ledger.run())
             feeder = tasks.create_task(self._feed())
+            consent = tasks.create_task(self._consent.run()) if self._consent is not None else None
             ending = await self._ended
             self._stopping = True
             feeder.cancel()
             await self._drain(ending)
+            if self._consent is not None:
+                self._consent.close()
             await self._landing.close()
             await asyncio.sleep(0)  # let the landing's last delivery in
             await self._ledger.close()
             await settler
+            if consent is not None:
+                await consent
             await self._return_leases()
         return ending
 
@@ -191,7 +227,7 @@ class Engine:
 
     async def _return_leases(self) -> None:
         # What there is of their bodies, the landing has removed when it was closed.
-        left = self._frontier.withdraw()
+        left = [job for job in self._frontier.withdraw() if not job.is_robots]
         await self._manifest.give_back([job.asset.asset_id for job in left])
 
     # Feeding.
@@ -215,6 +251,9 @@ class Engine:
                 job.partial = adoption.partials.get(asset.asset_id)
                 if asset.asset_id in found:
                     self._ledger.adopted(job, found[asset.asset_id], self._clock.wall())
+                    adopted.append(job)
+                elif (objection := self._objection(job, job.url)) is not None:
+                    self._refuse(job, objection)
                     adopted.append(job)
                 else:
                     jobs.append(job)
@@ -317,6 +356,7 @@ class Engine:
             spool=self._spool_path(asset.asset_id),
             expected_size=asset.expected.size,
             partial=job.partial,
+            cut_at=MAX_BYTES if job.is_robots else None,
         )
         try:
             result = await self._transport.fetch(request)
@@ -328,7 +368,9 @@ class Engine:
         now = self._clock.now()
         received = 0 if isinstance(result, Redirect) else result.received
         self._frontier.finished(job, received, now)
-        if isinstance(result, Arrival):
+        if job.is_robots:
+            self._robots_answered(job, result, now)
+        elif isinstance(result, Arrival):
             self._throttled.pop(job.group, None)
             self._landing_jobs[asset.asset_id] = (job, result)
             self._landing.submit(asset, result)
@@ -339,16 +381,52 @@ class Engine:
 
     def _redirected(self, job: Job, redirect: Redirect, now: float) -> None:
         code = self._options.redirects.judge(job.url, redirect.target, job.hops)
-        if code is None:
+        if code is not None:
+            self._led_astray(job, redirect, Fault(code), now)
+        elif (objection := self._objection(job, redirect.target)) is not None:
+            self._led_astray(job, redirect, objection, now)
+        else:
             target = urls.judge(redirect.target)
             assert isinstance(target, urls.Target)  # noqa: S101  judge has just said so
             self._frontier.redirected(job, redirect.target, self._group_of(target.host), now)
             self._pump()
-        else:
-            shown = urls.redact_credentials(redirect.target)
-            self._failed(
-                job, Fault(code, f"redirected to {shown}", redirect.http_status, shown), now
-            )
+
+    def _led_astray(self, job: Job, redirect: Redirect, why: Fault, now: float) -> None:
+        """A redirect leads where it is not followed."""
+        shown = urls.redact_credentials(redirect.target)
+        detail = f"redirected to {shown}" + (f": {why.detail}" if why.detail else "")
+        self._failed(job, Fault(why.code, detail, redirect.http_status, shown), now)
+
+    # Consent.
+
+    def _objection(self, job: Job, url: str) -> Fault | None:
+        """What robots.txt says against asking for ``url``; if that is not known, ``job`` awaits."""
+        return self._consent.look(job, url) if self._consent is not None else None
+
+    def _robots_answered(self, job: Job, result: Arrival | Redirect | Fault, now: float) -> None:
+        assert self._consent is not None  # noqa: S101  nobody else asks for a robots.txt
+        wait = 0.0
+        if isinstance(result, Fault):
+            if codes.fate(result.code) is Fate.LOCAL:
+                self._our_fault(job, result, now)
+                return
+            wait = self._cool_down(job, result, now)
+        elif isinstance(result, Arrival):
+            self._throttled.pop(job.group, None)
+        self._back_in_order()
+        self._consent.answered(job, result, now, wait)
+
+    def _refuse(self, job: Job, fault: Fault) -> None:
+        """It ends without a request; the frontier does not hold it."""
+        self._drop_partial(job)
+        self._ledger.refused(job, fault, self._clock)
+
+    def _moved(self) -> None:
+        """Something else may start, or be leased, or that was all."""
+        self._pump()
+        if self._frontier.hungry:
+            self._food.set()
+        self._look_for_the_end()
 
     # What came of it.
 
@@ -433,14 +511,11 @@ class Engine:
         """The ledger's delivery: these outcomes are in the manifest."""
         now = self._clock.now()
         for entry in entries:
-            if entry.adopted:
+            if entry.outside:
                 continue
             if entry.retry_at is not None:
                 entry.job.attempt += 1
                 self._frontier.retry(entry.job, entry.retry_at, now)
             else:
                 self._frontier.settled(entry.job)
-        self._pump()
-        if self._frontier.hungry:
-            self._food.set()
-        self._look_for_the_end()
+        self._moved()

@@ -107,6 +107,11 @@ class Case:
         return self.listed if self.state in {"verified", "unverified"} else self.stored
 
 
+def tagged(*values: str) -> Answer:
+    """The picture, with an X-Robots-Tag for each value."""
+    return Answer(SHOWN, headers=tuple(("X-Robots-Tag", value) for value in values))
+
+
 def hops(count: int) -> tuple[tuple[str, Step], ...]:
     """A chain of ``count`` redirects, the first of which is the listed URL's own."""
     chain = [(f"/chain-{count}-{n}", redirect(f"/chain-{count}-{n + 1}")) for n in range(1, count)]
@@ -338,6 +343,27 @@ UNASKED: Final = (
     Case("a stranger's certificate", (), "failed", "tls-error", 0, url="https://wrong.test/a.jpg"),
 )
 
+OPTED_OUT: Final = (
+    *(
+        Case(f"opted out with {name}", (tagged(*values),), "denied", "opted-out")
+        for name, values in (
+            ("noai", ("noai",)),
+            ("noimageai", ("noimageai",)),
+            ("noindex", ("nofollow, noindex",)),
+            ("noimageindex", ("NoImageIndex",)),
+            ("a second header", ("nofollow", "noai")),
+            ("our name", ("fetcher: noindex",)),
+            ("a date before it", ("unavailable_after: 25 Jun 2099 15:00:00 GMT, noai",)),
+        )
+    ),
+    Case("somebody else opted out", (tagged("otherbot: noindex, noai"),), "verified"),
+    Case("other uses opted out", (tagged("nofollow, nosnippet, max-snippet: 0"),), "verified"),
+    Case("opted out after a hop", (redirect("/opted"),), "denied", "opted-out", 2,
+         elsewhere=(("/opted", tagged("noai")),)),
+    Case("opted out of the rest", (CUT_SHORT, tagged("noai")), "denied", "opted-out", 2,
+         resumed_at=CUT),
+)  # fmt: skip
+
 URLS: Final = (
     Case("with credentials", (GOOD,), "verified",
          url="http://me:s3cret@c1.staticflickr.com/with-credentials"),
@@ -357,6 +383,7 @@ CASES: Final = (
     *BODIES,
     *REDIRECTS,
     *UNASKED,
+    *OPTED_OUT,
     *URLS,
 )
 
@@ -387,6 +414,7 @@ def seen(
                 "fetch": {"max_bytes": MAX_BYTES, "spool_above": SPOOL_ABOVE, "concurrency": 256},
                 "hosts": {"default": {"concurrency": 256}},
                 "retry": {"attempts": ATTEMPTS},
+                "consent": {"robots": True},
                 "placeholders": {"digests": [md5_of(picture("sorry", 2_051))]},
             }
         )
