@@ -40,7 +40,8 @@ class ConsentRule:
         return isinstance(target, str) or not self._is_exempt(target.host)
 
     def _is_exempt(self, host: str) -> bool:
-        return any(fnmatchcase(host, pattern) for pattern in self.exempt)
+        # Asked for every image, and nearly always of nobody.
+        return bool(self.exempt) and any(fnmatchcase(host, pattern) for pattern in self.exempt)
 
 
 def product_token(user_agent: str) -> str:

@@ -11,12 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fetcher.engine import EndReason, consent
+from fetcher.errors import ManifestError
 from fetcher.events import Paused, RobotsAwaited
 from fetcher.model import Arrival, Body, Fault, HostBudget, Redirect, RobotsNote, State
 from fetcher.policy import robots
 from fetcher.policy.consent import ConsentRule, origin_of
 from tests.engine.rig import RETRY, Rig, picture, row
 from tests.fakes.clock import EPOCH
+from tests.fakes.robots import MemoryRobotsBook
 from tests.fakes.transport import Result, image
 
 ORIGIN = "http://a.test"
@@ -160,8 +162,11 @@ def test_a_run_of_days_asks_every_day() -> None:
     assert states.count(State.VERIFIED) + states.count(State.DENIED) == 90
 
 
-def test_few_origins_are_remembered_and_the_manifest_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(consent, "MOST_SITES", 2)
+@pytest.mark.parametrize(("bound", "most"), [("MOST_SITES", 2), ("MOST_TEXT", 100)])
+def test_few_origins_are_remembered_and_the_manifest_all(
+    monkeypatch: pytest.MonkeyPatch, bound: str, most: int
+) -> None:
+    monkeypatch.setattr(consent, bound, most)
     origins = [f"http://h{n}.test" for n in range(6)]
     urls = [f"{origin}/{n}" for n in range(30) for origin in origins]
     budget = HostBudget(rate=10.0, burst=1, concurrency=1)
@@ -219,7 +224,7 @@ def test_an_outage_costs_those_who_waited_and_no_others() -> None:
     assert states.count(State.FAILED) == 16
     assert states.count(State.VERIFIED) == 84
     gaps = [later - earlier for earlier, later in pairwise(rig.transport.times(FILE))]
-    assert max(gaps[RETRY.attempts :]) > max(gaps[: RETRY.attempts - 1])  # patience grows
+    assert gaps[RETRY.attempts - 1] > 1  # nor does a new round forget how often it was in vain
 
 
 def test_what_was_said_last_holds_on_while_nobody_answers() -> None:
@@ -368,6 +373,16 @@ def test_what_was_learned_while_stopping_is_kept() -> None:
     rig.run()
     assert asked(rig) == [FILE]
     assert ORIGIN in rig.book.notes
+
+
+class BrokenBook(MemoryRobotsBook):
+    async def recall(self, origins: Sequence[str], token: str) -> dict[str, RobotsNote]:
+        raise ManifestError(f"{token} knows nothing of {origins}")
+
+
+def test_a_manifest_that_breaks_ends_the_run_with_its_error() -> None:
+    with pytest.raises(ManifestError):
+        rig_of({ORIGIN: [NO_FILE]}, *images(3), book=BrokenBook()).run()
 
 
 ANSWERS = st.sampled_from(
