@@ -38,6 +38,15 @@ class CooledDown:
 
 
 @dataclass(frozen=True, slots=True)
+class RobotsAwaited:
+    """An origin answers, but not with its robots.txt; its images wait for that."""
+
+    origin: str
+    code: str
+    http_status: int
+
+
+@dataclass(frozen=True, slots=True)
 class Paused:
     """A fault of our own side; the run goes on by itself after ``seconds``."""
 
@@ -59,4 +68,13 @@ class Draining:
     in_flight: int
 
 
-Event = RowsImported | ImportFinished | Settled | CooledDown | Paused | Resumed | Draining
+Event = (
+    RowsImported
+    | ImportFinished
+    | Settled
+    | CooledDown
+    | RobotsAwaited
+    | Paused
+    | Resumed
+    | Draining
+)

@@ -252,6 +252,17 @@ class Outcome(NamedTuple):
     detail: str | None = None
 
 
+class RobotsNote(NamedTuple):
+    """What an origin's robots.txt said to us, as it is kept over runs."""
+
+    origin: str
+    token: str
+    """The product that it was read for."""
+    fetched_at: float
+    rules: str
+    """As ``fetcher.policy.robots`` writes them; empty if there are none."""
+
+
 @dataclass(frozen=True, slots=True)
 class HostBudget:
     """What a host group is allowed. ``None`` is "no limit"."""

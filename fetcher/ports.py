@@ -24,6 +24,7 @@ from fetcher.model import (
     Outcome,
     Partial,
     Redirect,
+    RobotsNote,
     Row,
     RowTally,
     SourceInfo,
@@ -57,6 +58,9 @@ class FetchRequest(NamedTuple):
     """Of use where the framing cannot tell a whole body from a cut one."""
     partial: Partial | None = None
     """What an earlier attempt kept: ask for the rest only."""
+    cut_at: int | None = None
+    """It is no image, but a text about them: so many bytes are enough, and in memory; there is no
+    X-Robots-Tag to look for, and nothing to keep of a body that breaks off."""
 
 
 class Transport(Protocol):
@@ -142,6 +146,16 @@ class Manifest(Protocol):
         """Where it stands; costs the same whatever the list's length."""
 
 
+class RobotsBook(Protocol):
+    """Where it is kept over runs what robots.txt files said."""
+
+    async def recall(self, origins: Sequence[str], token: str) -> Mapping[str, RobotsNote]:
+        """What is known of these origins for ``token``, however old; by origin."""
+
+    async def remember(self, notes: Sequence[RobotsNote]) -> None:
+        """Keep these, in place of what was known of their origins."""
+
+
 class Landing(Protocol):
     """From arrival to kept file: hash, judge, store. Answers come in batches, on the event loop."""
 
@@ -172,6 +186,8 @@ class Errand(NamedTuple):
     memory: int
     """Bytes of the body that may be held in memory."""
     partial: Partial | None = None
+    cut_at: int | None = None
+    """If set, the body is no image: it is not landed, but reported, up to this many bytes of it."""
 
 
 class Arrived(NamedTuple):
@@ -189,7 +205,7 @@ class Report(NamedTuple):
     """What has come of an errand. ``Arrived`` is followed by another one; any other is the last."""
 
     asset_id: int
-    result: Arrived | Redirect | Fault | Landed | Refused | Abandoned
+    result: Arrived | Arrival | Redirect | Fault | Landed | Refused | Abandoned
 
 
 class Crew(Protocol):

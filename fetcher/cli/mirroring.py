@@ -24,6 +24,7 @@ from fetcher.config import (
     Config,
     LoadedConfig,
     as_dict,
+    consent_rule,
     host_groups,
     redirect_rule,
     retry_rule,
@@ -233,7 +234,9 @@ class _Mirroring:
                 spool_above=config.fetch.spool_above,
                 drain=config.run.drain,
                 limit=config.run.limit,
+                consent=consent_rule(config),
             ),
+            robots=manifest,
         )
         importer = Importer(self._lists, manifest, _Stirring(progress, engine))
         drawing = asyncio.create_task(progress.run(engine.groups))

@@ -13,7 +13,7 @@ from typing import Final
 
 import uvloop
 
-from fetcher.config import Config, user_agent
+from fetcher.config import Config, consent_rule, user_agent
 from fetcher.config.schema import Durability
 from fetcher.engine import LandingRules, TaskCrew, ThreadedLanding
 from fetcher.engine.recovery import SPOOL_SUFFIX
@@ -96,4 +96,5 @@ def _transport_options(config: Config) -> TransportOptions:
         allow_private=network.allow_private_addresses,
         ca_file=network.ca_file,
         proxy=network.proxy,
+        consent=consent_rule(config),
     )

@@ -6,6 +6,7 @@ result; ``derived`` makes of it what policies take.
 """
 
 from fetcher.config.derived import (
+    consent_rule,
     host_groups,
     redirect_rule,
     retry_rule,
@@ -32,6 +33,7 @@ __all__ = [
     "LoadedConfig",
     "Mismatched",
     "as_dict",
+    "consent_rule",
     "documented_keys",
     "endpoint",
     "host_groups",

@@ -10,6 +10,7 @@ from fetcher.config.agent import fill
 from fetcher.config.domains import registrable_domain as by_public_suffix
 from fetcher.config.schema import Budget, Config
 from fetcher.model import HostBudget
+from fetcher.policy.consent import ConsentRule, product_token
 from fetcher.policy.hosts import GroupRule, HostGroups
 from fetcher.policy.redirects import RedirectRule
 from fetcher.policy.retry import RetryRule
@@ -54,6 +55,16 @@ def redirect_rule(config: Config) -> RedirectRule:
     return RedirectRule(
         placeholders=config.placeholders.redirects,
         allow_downgrade=config.network.allow_downgrade,
+    )
+
+
+def consent_rule(config: Config) -> ConsentRule:
+    consent = config.consent
+    return ConsentRule(
+        token=product_token(user_agent(config)),
+        robots=consent.robots,
+        robots_tag=consent.robots_tag,
+        exempt=consent.exempt,
     )
 
 

@@ -215,6 +215,19 @@ class Store(_Section):
     )
 
 
+class Consent(_Section):
+    robots: Annotated[bool, _FLAG] = Field(
+        default=True, description="Whether each host's robots.txt is asked for and obeyed."
+    )
+    robots_tag: Annotated[bool, _FLAG] = Field(
+        default=True,
+        description="Whether an X-Robots-Tag that says noai, noindex or the like is obeyed.",
+    )
+    exempt: Annotated[tuple[str, ...], In(texts.EXEMPT_HOSTS)] = Field(
+        default=(), description="Hosts whose owner has given you leave: neither applies there."
+    )
+
+
 class Placeholders(_Section):
     redirects: Annotated[tuple[str, ...], In(texts.URL_PATTERNS)] = Field(
         default=(
@@ -281,6 +294,7 @@ class Config(_Section):
     retry: Retry = Retry()
     network: Network = Network()
     store: Store = Store()
+    consent: Consent = Consent()
     placeholders: Placeholders = Placeholders()
     source: Source = Source()
     run: Run = Run()

@@ -195,6 +195,10 @@ HOST_PATTERNS: Final = listed(
     'a host name or a list of them, * as wildcard, such as "*.example.org"',
     minimum=1,
 )
+EXEMPT_HOSTS: Final = listed(
+    _unit("a host name", _parse_host_pattern),
+    'a list of host names, * as wildcard, such as ["*.example.org"]',
+)
 FROM_ENDPOINT: Final = _unit(
     'host:port as keys, such as example.org:443 or "*.example.org:443"', _parse_from_endpoint
 )

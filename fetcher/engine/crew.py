@@ -120,6 +120,7 @@ class TaskCrew:
             spool=self._spool_path(asset.asset_id),
             expected_size=asset.expected.size,
             partial=errand.partial,
+            cut_at=errand.cut_at,
         )
         try:
             result = await self._transport.fetch(request)
@@ -128,7 +129,7 @@ class TaskCrew:
             self._deliver([Report(asset.asset_id, Abandoned())])
             raise
         self._looking += 1
-        if isinstance(result, Arrival):
+        if isinstance(result, Arrival) and errand.cut_at is None:
             self._landing.submit(asset, result)
             self._deliver([Report(asset.asset_id, Arrived(result.received))])
         else:

@@ -31,8 +31,8 @@ class Entry(NamedTuple):
     job: Job
     outcome: Outcome
     retry_at: float | None = None
-    adopted: bool = False
-    """Settled from bytes on disk, without ever entering the frontier."""
+    outside: bool = False
+    """The frontier does not hold it: settled from bytes on disk, or refused before a request."""
 
 
 class Ledger:
@@ -104,6 +104,21 @@ class Ledger:
             retry_at=retry_at,
         )
 
+    def refused(self, job: Job, fault: Fault, clock: Clock) -> None:
+        """An attempt that ended before its request, or before the one that a redirect led to."""
+        elapsed = clock.now() - job.started if job.hops else 0.0
+        outcome = Outcome(
+            asset_id=job.asset.asset_id,
+            state=codes.final_state(fault.code),
+            attempt=job.attempt,
+            started_at=clock.wall() - elapsed,
+            elapsed=elapsed,
+            code=fault.code,
+            final_url=_elsewhere(job, job.url),
+            detail=fault.detail or None,
+        )
+        self._enter(job, outcome, outside=True)
+
     def landed(self, job: Job, landed: Landed, clock: Clock) -> None:
         elapsed = clock.now() - job.started
         receipt, verdict = landed.receipt, landed.verdict
@@ -138,12 +153,12 @@ class Ledger:
             actual_md5=receipt.md5,
             path=landed.path,
         )
-        self._enter(job, outcome, adopted=True)
+        self._enter(job, outcome, outside=True)
 
     def _enter(
-        self, job: Job, outcome: Outcome, *, retry_at: float | None = None, adopted: bool = False
+        self, job: Job, outcome: Outcome, *, retry_at: float | None = None, outside: bool = False
     ) -> None:
-        self._entries.append(Entry(job, outcome, retry_at, adopted))
+        self._entries.append(Entry(job, outcome, retry_at, outside))
         self._news.set()
 
 

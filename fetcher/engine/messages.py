@@ -32,6 +32,7 @@ def pack_errand(errand: Errand) -> Any:
         None if errand.url == asset.url else errand.url,
         errand.memory,
         errand.partial,
+        errand.cut_at,
     )
 
 
@@ -63,9 +64,9 @@ def unpack(message: Any) -> Any:
         return message
     tag = message[0]
     if tag == _ERRAND:
-        _, asset_id, image_id, subset, listed, size, md5, url, memory, partial = message
+        _, asset_id, image_id, subset, listed, size, md5, url, memory, partial, cut_at = message
         asset = Asset(asset_id, image_id, subset, listed, "", Expectation(size, md5))
-        return Errand(asset, url if url is not None else listed, "", memory, partial)
+        return Errand(asset, url if url is not None else listed, "", memory, partial, cut_at)
     if tag == _ARRIVED:
         return Report(message[1], Arrived(message[2]))
     _, asset_id, size, md5, content_type, final_url, status, state, code, keep, path = message

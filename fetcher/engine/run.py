@@ -5,6 +5,7 @@ The frontier decides, this file acts. What it decides on comes from three sides:
     feeder    a task that keeps the frontier supplied with leases
     crew      carries out what is dispatched, in this process or in others, and reports
     settler   a task that commits outcomes: all that came up while the last commit was under way
+    consent   looks up what robots.txt files said (``fetcher.engine.consent``)
 
 Nothing else waits. An image costs no task, no timer and no future of its own; a retry waits as data
 in the frontier.
@@ -22,16 +23,19 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from fetcher.engine.consent import Consent
 from fetcher.engine.ledger import Entry, Ledger
 from fetcher.engine.suspicion import SILENCE, Held, Suspicion
 from fetcher.errors import FetcherError
 from fetcher.events import CooledDown, Draining, Paused, Resumed
-from fetcher.model import Asset, Fate, Fault, Landed, Lease, LeaseRequest, Redirect
+from fetcher.model import Arrival, Asset, Fate, Fault, Landed, Lease, LeaseRequest, Redirect
 from fetcher.policy import codes, urls
+from fetcher.policy.consent import ConsentRule
 from fetcher.policy.frontier import Dispatch, Frontier, WaitUntil
 from fetcher.policy.groups import GroupStatus, Job
 from fetcher.policy.redirects import RedirectRule
 from fetcher.policy.retry import RetryRule
+from fetcher.policy.robots import MAX_BYTES
 from fetcher.ports import (
     Abandoned,
     Arrived,
@@ -43,6 +47,7 @@ from fetcher.ports import (
     Recovery,
     Refused,
     Report,
+    RobotsBook,
 )
 
 STOPS_THE_RUN: Final = frozenset({"disk-full", "disk-error"})
@@ -74,6 +79,7 @@ class EngineOptions:
     spool_above: int
     drain: float
     limit: int | None = None
+    consent: ConsentRule | None = None
     first_pause: float = 1.0
     longest_pause: float = 60.0
 
@@ -93,6 +99,7 @@ class Engine:
         chance: Callable[[], float],
         observer: Observer,
         options: EngineOptions,
+        robots: RobotsBook | None = None,
     ) -> None:
         self._frontier = frontier
         self._group_of = group_of
@@ -104,6 +111,21 @@ class Engine:
         self._observer = observer
         self._options = options
         self._ledger = Ledger(manifest, observer, self._committed, self.stirred)
+        self._consent: Consent | None = None
+        if options.consent is not None and options.consent.robots and robots is not None:
+            self._consent = Consent(
+                options.consent,
+                robots,
+                frontier,
+                group_of=group_of,
+                redirects=options.redirects,
+                retry=options.retry,
+                clock=clock,
+                chance=chance,
+                observer=observer,
+                refuse=self._refuse,
+                moved=self._moved,
+            )
         self._out: dict[int, Job] = {}
         """What the crew has not reported the end of, by asset."""
         self._throttled: dict[str, int] = {}
@@ -168,11 +190,18 @@ class Engine:
         async with asyncio.TaskGroup() as tasks:
             settler = tasks.create_task(self._or_stop(self._ledger.run()))
             feeder = tasks.create_task(self._or_stop(self._feed()))
+            consent = None
+            if self._consent is not None:
+                consent = tasks.create_task(self._or_stop(self._consent.run()))
             ending = await self._ended
             feeder.cancel()
             await self._drain(ending)
+            if self._consent is not None:
+                self._consent.close()
             await self._ledger.close()
             await settler
+            if consent is not None:
+                await consent
             await self._return_leases()
         return ending
 
@@ -202,7 +231,7 @@ class Engine:
 
     async def _return_leases(self) -> None:
         # What there is of their bodies is removed when the recovery is closed.
-        left = [job.asset for job in self._frontier.withdraw()]
+        left = [job.asset for job in self._frontier.withdraw() if not job.is_robots]
         await self._manifest.give_back([asset.asset_id for asset in (*left, *self._unfed)])
 
     # Feeding.
@@ -231,6 +260,9 @@ class Engine:
                 job.partial = adoption.partials.get(asset.asset_id)
                 if asset.asset_id in found:
                     self._ledger.adopted(job, found[asset.asset_id], self._clock.wall())
+                    adopted.append(job)
+                elif (objection := self._objection(job, job.url)) is not None:
+                    self._refuse(job, objection)
                     adopted.append(job)
                 else:
                     jobs.append(job)
@@ -295,7 +327,10 @@ class Engine:
             if isinstance(decision, Dispatch):
                 job = decision.job
                 self._out[job.asset.asset_id] = job
-                self._crew.send(Errand(job.asset, job.url, job.group, job.memory, job.partial))
+                cut_at = MAX_BYTES if job.is_robots else None
+                self._crew.send(
+                    Errand(job.asset, job.url, job.group, job.memory, job.partial, cut_at)
+                )
                 continue
             if isinstance(decision, WaitUntil):
                 self._wake_at(decision.at)
@@ -331,7 +366,10 @@ class Engine:
         self._pump()
 
     def _ended_with(
-        self, job: Job, result: Redirect | Fault | Landed | Refused | Abandoned, now: float
+        self,
+        job: Job,
+        result: Arrival | Redirect | Fault | Landed | Refused | Abandoned,
+        now: float,
     ) -> None:
         if isinstance(result, Landed):
             job.partial = None
@@ -340,10 +378,14 @@ class Engine:
         elif isinstance(result, Refused):
             job.partial = None
             self._failed(job, result.fault, now)
+        elif isinstance(result, Arrival):
+            self._suspicion.answered(job)
+            self._frontier.finished(job, result.received, now)
+            self._robots_answered(job, result, now)
         elif isinstance(result, Redirect):
             self._suspicion.answered(job)
             self._frontier.finished(job, 0, now)
-            self._redirected(job, result, now)
+            self._answered_otherwise(job, result, now)
         elif isinstance(result, Fault):
             self._frontier.finished(job, result.received, now)
             if result.code in SILENCE:
@@ -351,16 +393,25 @@ class Engine:
             else:
                 if result.http_status is not None:
                     self._suspicion.answered(job)
-                self._failed(job, result, now)
+                self._answered_otherwise(job, result, now)
         else:
             self._frontier.finished(job, 0, now)
             self._frontier.retry(job, now, now)
             job.partial = None
 
+    def _answered_otherwise(self, job: Job, result: Redirect | Fault, now: float) -> None:
+        """Not with a body."""
+        if job.is_robots:
+            self._robots_answered(job, result, now)
+        elif isinstance(result, Redirect):
+            self._redirected(job, result, now)
+        else:
+            self._failed(job, result, now)
+
     def _charge(self, held: Held) -> None:
         """Others answer: who was silent has to answer for it."""
         for job, fault in held:
-            self._failed(job, fault, self._clock.now())
+            self._answered_otherwise(job, fault, self._clock.now())
         self._pump()
 
     def _excuse(self, held: Held) -> None:
@@ -374,15 +425,51 @@ class Engine:
 
     def _redirected(self, job: Job, redirect: Redirect, now: float) -> None:
         code = self._options.redirects.judge(job.url, redirect.target, job.hops)
-        if code is None:
+        if code is not None:
+            self._led_astray(job, redirect, Fault(code), now)
+        elif (objection := self._objection(job, redirect.target)) is not None:
+            self._led_astray(job, redirect, objection, now)
+        else:
             target = urls.judge(redirect.target)
             assert isinstance(target, urls.Target)  # noqa: S101  judge has just said so
             self._frontier.redirected(job, redirect.target, self._group_of(target.host), now)
-        else:
-            shown = urls.redact_credentials(redirect.target)
-            self._failed(
-                job, Fault(code, f"redirected to {shown}", redirect.http_status, shown), now
-            )
+
+    def _led_astray(self, job: Job, redirect: Redirect, why: Fault, now: float) -> None:
+        """A redirect leads where it is not followed."""
+        shown = urls.redact_credentials(redirect.target)
+        detail = f"redirected to {shown}" + (f": {why.detail}" if why.detail else "")
+        self._failed(job, Fault(why.code, detail, redirect.http_status, shown), now)
+
+    # Consent.
+
+    def _objection(self, job: Job, url: str) -> Fault | None:
+        """What robots.txt says against asking for ``url``; if that is not known, ``job`` awaits."""
+        return self._consent.look(job, url) if self._consent is not None else None
+
+    def _robots_answered(self, job: Job, result: Arrival | Redirect | Fault, now: float) -> None:
+        assert self._consent is not None  # noqa: S101  nobody else asks for a robots.txt
+        wait = 0.0
+        if isinstance(result, Fault):
+            if codes.fate(result.code) is Fate.LOCAL:
+                self._our_fault(job, result, now)
+                return
+            wait = self._cool_down(job, result, now)
+        elif isinstance(result, Arrival):
+            self._throttled.pop(job.group, None)
+        self._back_in_order()
+        self._consent.answered(job, result, now, wait)
+
+    def _refuse(self, job: Job, fault: Fault) -> None:
+        """It ends without a request; the frontier does not hold it."""
+        self._drop_partial(job)
+        self._ledger.refused(job, fault, self._clock)
+
+    def _moved(self) -> None:
+        """Something else may start, or be leased, or that was all."""
+        self._pump()
+        if self._frontier.hungry:
+            self._food.set()
+        self._look_for_the_end()
 
     def _failed(self, job: Job, fault: Fault, now: float) -> None:
         """An attempt ended without an image."""
@@ -457,14 +544,11 @@ class Engine:
         """The ledger's delivery: these outcomes are in the manifest."""
         now = self._clock.now()
         for entry in entries:
-            if entry.adopted:
+            if entry.outside:
                 continue
             if entry.retry_at is not None:
                 entry.job.attempt += 1
                 self._frontier.retry(entry.job, entry.retry_at, now)
             else:
                 self._frontier.settled(entry.job)
-        self._pump()
-        if self._frontier.hungry:
-            self._food.set()
-        self._look_for_the_end()
+        self._moved()

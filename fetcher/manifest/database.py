@@ -16,7 +16,7 @@ from typing import Final
 
 from fetcher.errors import ManifestError
 from fetcher.killpoints import Point, reached
-from fetcher.manifest import damage, guard, runs, schema, tallies
+from fetcher.manifest import damage, guard, robots, runs, schema, tallies
 from fetcher.manifest.faults import translated
 from fetcher.manifest.importing import Importer
 from fetcher.manifest.leasing import LeasePart, Leases
@@ -30,6 +30,7 @@ from fetcher.model import (
     BadRow,
     LeaseRequest,
     Outcome,
+    RobotsNote,
     Row,
     RowTally,
     Selection,
@@ -201,6 +202,14 @@ class Database:
         reached(Point.SETTLED)
         settlement.apply()
         return available
+
+    def recall_robots(self, origins: Sequence[str], token: str) -> dict[str, RobotsNote]:
+        with self._transaction("BEGIN"):
+            return robots.recall(self._connection, origins, token)
+
+    def remember_robots(self, notes: Sequence[RobotsNote]) -> None:
+        with self._transaction():
+            robots.remember(self._connection, notes)
 
     def tally(self) -> Tally:
         with self._transaction("BEGIN"):

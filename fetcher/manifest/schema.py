@@ -200,7 +200,17 @@ _V1: Final = (
     FROM assets AS a CROSS JOIN subsets AS s ON s.id = a.subset_id""",
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_V1,)
+# What robots.txt files said to the product ``token`` (``fetcher.policy.robots``).
+_ROBOTS: Final = (
+    """CREATE TABLE robots (
+        origin TEXT PRIMARY KEY,
+        token TEXT NOT NULL,
+        fetched_at REAL NOT NULL,
+        rules TEXT NOT NULL
+    ) STRICT""",
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_V1, _ROBOTS)
 """Statements that lead from version ``index`` to the next; never edited once released."""
 
 

@@ -1,4 +1,6 @@
-"""The manifest for an event loop: ``ports.Manifest`` and ``ports.RowBook``, served by one thread.
+"""The manifest for an event loop, served by one thread.
+
+It is ``ports.Manifest``, ``ports.RowBook`` and ``ports.RobotsBook``.
 
 One thread owns the connection; what is asked of it goes through a queue and comes back through a
 future. The queue is first come, first served, and an importer waits for each batch's reply before
@@ -30,6 +32,7 @@ from fetcher.model import (
     Lease,
     LeaseRequest,
     Outcome,
+    RobotsNote,
     Row,
     RowTally,
     Selection,
@@ -140,6 +143,12 @@ class ManifestThread:
 
     async def settle(self, outcomes: Sequence[Outcome]) -> bool:
         return await self._call(lambda database: database.settle(outcomes))
+
+    async def recall(self, origins: Sequence[str], token: str) -> dict[str, RobotsNote]:
+        return await self._call(lambda database: database.recall_robots(origins, token))
+
+    async def remember(self, notes: Sequence[RobotsNote]) -> None:
+        await self._call(lambda database: database.remember_robots(notes))
 
     async def tally(self) -> Tally:
         return await self._call(Database.tally)

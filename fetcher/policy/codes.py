@@ -36,6 +36,7 @@ _TABLE: Final = (
     CodeInfo("http-403", _P, State.DENIED, "the host answered 403 Forbidden"),
     CodeInfo("http-451", _P, State.DENIED, "the host answered 451 Unavailable For Legal Reasons"),
     CodeInfo("robots", _P, State.DENIED, "the host's robots.txt does not allow it"),
+    CodeInfo("opted-out", _P, State.DENIED, "the answer's X-Robots-Tag asks not to take it"),
     # Something arrived, but it is not the listed image.
     CodeInfo("size-mismatch", _P, State.MISMATCHED, "arrived whole, with another size than listed"),
     CodeInfo("md5-mismatch", _P, State.MISMATCHED, "the listed size, with another MD5 than listed"),
@@ -70,6 +71,12 @@ _TABLE: Final = (
     CodeInfo("dns-failure", _T, State.FAILED, "the name server failed for this host name"),
     CodeInfo("too-many-redirects", _T, State.FAILED, "more than 5 redirects"),
     CodeInfo("protocol-error", _T, State.FAILED, "the answer is not valid HTTP"),
+    CodeInfo(
+        "robots-unreachable",
+        _T,
+        State.FAILED,
+        "the host answers, but not with its robots.txt, so nothing else may be asked",
+    ),
     # Ours: no attempt is charged, nothing is settled.
     CodeInfo("no-route", _L, State.PENDING, "this machine has no route to the network"),
     CodeInfo("network-down", _L, State.PENDING, "hosts of different owners all fell silent"),

@@ -14,6 +14,8 @@ Each host group is in exactly one place:
     timers    it could at a known time: a token, the end of a cool-down, a retry that is due
     parked    it could after an event: one of its requests ends, or it is given assets
 
+A job that ``awaits`` an origin is in none of its group's lines until that origin is released.
+
 An asset that waits for its retry is an entry in its group's heap: it holds no slot, no task and no
 memory but its own. Every operation costs O(log n) in the number of groups or of waiting assets, but
 for those that come once for many assets (a lease, a stir, a withdrawal): these look at all groups.
@@ -82,6 +84,7 @@ class Frontier:
         self._groups: dict[str, Group] = {}
         self._ring: deque[Group] = deque()
         self._timers: list[tuple[float, int, Group]] = []
+        self._aside: dict[str, list[Job]] = {}
         self._sequence = 0
         self._slots_taken = 0
         self._memory_taken = 0
@@ -186,11 +189,26 @@ class Frontier:
         self._strangers_dry = False
         self._stirred_since_asked = self._hungry = True
 
-    def add(self, job: Job, now: float) -> None:
-        """Take in one leased asset."""
+    def add(self, job: Job, now: float, *, first: bool = False, due: float = -math.inf) -> None:
+        """Take in one leased asset: at the end of its group's line, ``first``, or when ``due``."""
         group = self._enter(job, now)
-        group.ready.append(job)
+        if job.awaits:
+            self._set_aside(job)
+        elif due > now:
+            self._let_wait(job, due, group)
+        elif first:
+            group.ready.appendleft(job)
+        else:
+            group.ready.append(job)
         self._settle_place(group, now)
+
+    def release(self, origin: str) -> list[Job]:
+        """Hand back all jobs that await ``origin``: they are to be added again, or settled."""
+        jobs = self._aside.pop(origin, [])
+        for job in jobs:
+            job.awaits = ""
+            self._leave(self._groups[job.group])
+        return jobs
 
     # The decision.
 
@@ -251,8 +269,7 @@ class Frontier:
         self._leave(self._groups[job.group])
         job.start_over()
         group = self._enter(job, now)
-        self._sequence += 1
-        heapq.heappush(group.waiting, (due, self._sequence, job))
+        self._let_wait(job, due, group)
         self._settle_place(group, now)
 
     def redirected(self, job: Job, url: str, group: str, now: float) -> None:
@@ -262,8 +279,11 @@ class Frontier:
         job.url, job.group = url, group
         job.hops += 1
         target = self._enter(job, now)
-        # In front: it has waited in its first group's line already.
-        target.ready.appendleft(job)
+        if job.awaits:
+            self._set_aside(job)
+        else:
+            # In front: it has waited in its first group's line already.
+            target.ready.appendleft(job)
         self._settle_place(target, now)
 
     def withdraw(self) -> list[Job]:
@@ -279,6 +299,11 @@ class Frontier:
             group.held -= len(jobs)
             group.place = Place.PARKED
             taken += jobs
+        for jobs in self._aside.values():
+            for job in jobs:
+                self._groups[job.group].held -= 1
+            taken += jobs
+        self._aside.clear()
         self._ring.clear()
         self._timers.clear()
         self._held -= len(taken)
@@ -326,6 +351,13 @@ class Frontier:
             self._stir_strangers()  # they are among the strangers now, and may have more
         # Looking at all of them is to be worth its while, also where most are in use.
         self._forget_above = max(self.FORGET_ABOVE, 2 * len(self._groups))
+
+    def _set_aside(self, job: Job) -> None:
+        self._aside.setdefault(job.awaits, []).append(job)
+
+    def _let_wait(self, job: Job, due: float, group: Group) -> None:
+        self._sequence += 1
+        heapq.heappush(group.waiting, (due, self._sequence, job))
 
     def _free(self, job: Job) -> None:
         self._slots_taken -= 1

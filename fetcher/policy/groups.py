@@ -37,6 +37,13 @@ class Job:
     """What earlier attempts kept of the body."""
     received: int = 0
     """Bytes that the latest hop's body brought over the wire."""
+    awaits: str = ""
+    """The origin whose robots.txt is to be known first: until then it is in no line."""
+
+    @property
+    def is_robots(self) -> bool:
+        """Whether it is a robots.txt that is asked for: a request like any, but for no asset."""
+        return self.asset.asset_id < 0
 
     def __post_init__(self) -> None:
         self.start_over()

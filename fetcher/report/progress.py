@@ -17,7 +17,15 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from fetcher.events import CooledDown, Draining, Event, ImportFinished, Paused, Resumed
+from fetcher.events import (
+    CooledDown,
+    Draining,
+    Event,
+    ImportFinished,
+    Paused,
+    Resumed,
+    RobotsAwaited,
+)
 from fetcher.model import State
 from fetcher.policy.groups import GroupStatus
 from fetcher.ports import Clock
@@ -171,6 +179,11 @@ def _sentence(event: Event) -> str | None:
     if isinstance(event, CooledDown):
         name = text.printable(event.group)
         return f"{name} is left alone for {text.duration(event.seconds)} ({event.code})"
+    if isinstance(event, RobotsAwaited):
+        return (
+            f"{text.printable(event.origin)} answers {event.http_status} for its robots.txt "
+            f"({event.code}): its images wait, and it is asked again"
+        )
     if isinstance(event, Paused):
         return (
             f"paused for {text.duration(event.seconds)}: {event.code}: "

@@ -21,6 +21,7 @@ import aiohttp
 
 from fetcher.model import Arrival, Fault, Redirect
 from fetcher.policy.addresses import is_public
+from fetcher.policy.consent import ConsentRule
 from fetcher.policy.oserrors import disk_fault
 from fetcher.ports import FetchRequest
 from fetcher.transport.asking import Origin, RefusedError, prepare
@@ -52,6 +53,8 @@ class TransportOptions:
     allow_private: bool = False
     ca_file: Path | None = None
     proxy: str | None = None
+    consent: ConsentRule | None = None
+    """Whose X-Robots-Tag counts; ``None`` is "nobody's"."""
 
 
 class HttpTransport:
@@ -117,7 +120,13 @@ class HttpTransport:
             destination, headers = prepare(request)
         except RefusedError as error:
             return Fault(error.code, str(error))
-        exchange = Exchange(request, max_bytes=self._options.max_bytes, wall=self._wall)
+        consent = self._options.consent
+        exchange = Exchange(
+            request,
+            max_bytes=self._options.max_bytes,
+            wall=self._wall,
+            token=consent.token if consent is not None and consent.tag_of(request.url) else None,
+        )
         try:
             if self._options.proxy is not None:
                 self._check(destination.origin)

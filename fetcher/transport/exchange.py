@@ -15,7 +15,7 @@ from aiohttp.http import HttpProcessingError
 
 from fetcher.killpoints import Point, reached
 from fetcher.model import Arrival, Body, Fault, Partial, Redirect, Validators
-from fetcher.policy import ranges, redirects, urls
+from fetcher.policy import ranges, redirects, robotstag, urls
 from fetcher.policy.classify import REDIRECTS, status_code
 from fetcher.policy.retry import parse_retry_after
 from fetcher.ports import FetchRequest
@@ -30,10 +30,21 @@ LONGEST_DETAIL: Final = 300
 
 
 class Exchange:
-    """What becomes of one request's response. ``received`` counts body bytes, whatever happens."""
+    """What becomes of one request's response. ``received`` counts body bytes, whatever happens.
 
-    def __init__(self, request: FetchRequest, *, max_bytes: int, wall: Callable[[], float]) -> None:
+    ``token`` is the product that an X-Robots-Tag may address; ``None`` does not look for one.
+    """
+
+    def __init__(
+        self,
+        request: FetchRequest,
+        *,
+        max_bytes: int,
+        wall: Callable[[], float],
+        token: str | None = None,
+    ) -> None:
         self._request = request
+        self._token = token
         self._max_bytes = max_bytes
         self._wall = wall
         self.received = 0
@@ -75,6 +86,12 @@ class Exchange:
 
     async def _body(self, response: Response, *, resume: Partial | None = None) -> Arrival | Fault:
         request, limit = self._request, self._max_bytes
+        if request.cut_at is not None:
+            return await self._text(response, request.cut_at)
+        refusal = self._refusal(response)
+        if refusal is not None:
+            await self._drain(response)
+            return self._fault("opted-out", refusal, response)
         offset = resume.size if resume is not None else 0
         if offset + (response.content_length or 0) > limit:
             return self._fault("too-large", f"{response.content_length} bytes", response)
@@ -95,6 +112,32 @@ class Exchange:
                 partial = await intake.partial(_validators(response, resume), ended=True)
                 return self._fault("truncated", "ended early, without a length", response, partial)
             return self._arrival(response, await intake.body(), resume=resume)
+
+    def _refusal(self, response: Response) -> str | None:
+        """The X-Robots-Tag that asks not to take the body, for people."""
+        if self._token is None or "X-Robots-Tag" not in response.headers:
+            return None
+        value = robotstag.refusal(response.headers.getall("X-Robots-Tag"), self._token)
+        return printable(f"X-Robots-Tag: {value}") if value is not None else None
+
+    async def _text(self, response: Response, most: int) -> Arrival | Fault:
+        """The body's first bytes, ``most`` of them; what is behind them costs the connection."""
+        taken = bytearray()
+        broken: BaseException | None = None
+        try:
+            async for chunk in response.content.iter_any():
+                self.received += len(chunk)
+                taken += chunk
+                if len(taken) >= most:
+                    break
+            else:
+                broken = _cause(response.protocol.exception())
+        except Exception as error:  # noqa: BLE001  as in HttpTransport; here with the status
+            broken = _cause(response.protocol.exception()) or error
+        if broken is not None:
+            return self._fault(classify(broken), describe(broken), response)
+        data = bytes(taken[:most])
+        return self._arrival(response, Body(len(data), data=data), resume=None)
 
     def _fault(
         self,

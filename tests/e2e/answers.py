@@ -381,6 +381,33 @@ URLS: Final = (
     Case("with a dot", (GOOD,), "verified", url="http://c1.staticflickr.com./with-a-dot"),
 )  # fmt: skip
 
+
+def tagged(*values: str) -> Answer:
+    """The picture, with an X-Robots-Tag for each value."""
+    return Answer(SHOWN, headers=tuple(("X-Robots-Tag", value) for value in values))
+
+
+OPTED_OUT: Final = (
+    *(
+        Case(f"opted out with {name}", (tagged(*values),), "denied", "opted-out")
+        for name, values in (
+            ("noai", ("noai",)),
+            ("noimageai", ("noimageai",)),
+            ("noindex", ("nofollow, noindex",)),
+            ("noimageindex", ("NoImageIndex",)),
+            ("a second header", ("nofollow", "noai")),
+            ("our name", ("fetcher: noindex",)),
+            ("a date before it", ("unavailable_after: 25 Jun 2099 15:00:00 GMT, noai",)),
+        )
+    ),
+    Case("somebody else opted out", (tagged("otherbot: noindex, noai"),), "verified"),
+    Case("other uses opted out", (tagged("nofollow, nosnippet, max-snippet: 0"),), "verified"),
+    Case("opted out after a hop", (redirect("/opted"),), "denied", "opted-out", 2,
+         elsewhere=(("/opted", tagged("noai")),)),
+    Case("opted out of the rest", (CUT_SHORT, tagged("noai")), "denied", "opted-out", 2,
+         resumed_at=CUT),
+)  # fmt: skip
+
 TABLE: Final = (
     *STATUSES,
     *PASSING,
@@ -391,4 +418,5 @@ TABLE: Final = (
     *REDIRECTS,
     *UNASKED,
     *URLS,
+    *OPTED_OUT,
 )

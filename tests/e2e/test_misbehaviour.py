@@ -60,6 +60,7 @@ def run(
         {
             "fetch": {"max_bytes": MAX_BYTES, "spool_above": SPOOL_ABOVE, "concurrency": 256},
             "hosts": {"default": {"concurrency": 256}},
+            "consent": {"robots": True},
             "placeholders": {"digests": [md5_of(picture("sorry", 2_051))]},
         },
         PATIENCE,

@@ -135,11 +135,12 @@ CONNECTIONS: Final = (
     Case("an expired certificate", (), "failed", "tls-error", 0, url=f"https://{EXPIRED}/a.jpg"),
     Case("an unknown authority", (), "failed", "tls-error", 0, url=f"https://{STRANGER}/a.jpg"),
     Case("no TLS at all", (), "failed", "tls-error", 0, url=f"https://{PLAIN}/a.jpg"),
+    # It is their robots.txt that is asked for again and again.
     Case("to nobody", (Answer(status=302, headers=(("Location", f"https://{NOBODY}/"),)),),
-         "failed", "connection-refused", ATTEMPTS),
+         "failed", "connection-refused"),
     Case("to an expired certificate",
          (Answer(status=302, headers=(("Location", f"https://{EXPIRED}/"),)),), "failed",
-         "tls-error", ATTEMPTS),
+         "tls-error"),
     Case("over plain HTTP", (GOOD,), "verified", url=f"{HTTP}/over-plain-HTTP"),
     Case("over TLS", (GOOD,), "verified", url=f"{HTTPS}/over-TLS"),
 )  # fmt: skip

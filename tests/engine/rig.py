@@ -13,6 +13,7 @@ from typing import Any
 from fetcher.engine import Ending, Engine, EngineOptions, TaskCrew
 from fetcher.events import Event
 from fetcher.model import Expectation, HostBudget, Outcome, Row, State
+from fetcher.policy.consent import ConsentRule
 from fetcher.policy.frontier import Frontier
 from fetcher.policy.hosts import GroupRule, HostGroups
 from fetcher.policy.redirects import RedirectRule
@@ -21,6 +22,7 @@ from tests.fakes import clock
 from tests.fakes.landing import InlineLanding
 from tests.fakes.manifest import MemoryManifest
 from tests.fakes.recovery import ScriptedRecovery
+from tests.fakes.robots import MemoryRobotsBook
 from tests.fakes.transport import Result, ScriptedTransport, image
 
 RETRY = RetryRule(attempts=3, first_delay=1.0, max_delay=60.0, max_retry_after=600.0)
@@ -53,6 +55,8 @@ class Rig:
     drain: float = 5.0
     retry: RetryRule = RETRY
     landing_delay: float = 0.0
+    consent: ConsentRule | None = None
+    book: MemoryRobotsBook = field(default_factory=MemoryRobotsBook)
     at: Mapping[float, Callable[[Engine], Any]] = field(default_factory=dict)
     prepare: Callable[[Rig], None] = lambda _: None
     events: list[Event] = field(default_factory=list)
@@ -96,7 +100,9 @@ class Rig:
                 spool_above=1 << 16,
                 drain=self.drain,
                 limit=self.limit,
+                consent=self.consent,
             ),
+            robots=self.book,
         )
         loop = asyncio.get_running_loop()
         for when, act in self.at.items():

@@ -327,6 +327,31 @@ def test_a_lease_that_gave_up_early_says_nothing_of_what_it_did_not_bring() -> N
     assert request.default_room > 0
 
 
+def test_a_job_that_awaits_an_origin_is_held_and_nothing_else() -> None:
+    frontier = frontier_of()
+    jobs = [job_of(1), job_of(2)]
+    jobs[0].awaits = "https://a.example"
+    for job in jobs:
+        frontier.add(job, 0.0)
+    assert numbers(all_that_start(frontier, 0.0)) == [2]
+    end(frontier, jobs[1], 0.0)
+    assert (frontier.held, frontier.slots_taken) == (1, 0)
+    assert isinstance(frontier.next(1e9), Idle)
+    assert frontier.release("https://b.example") == []
+    assert numbers(frontier.release("https://a.example")) == [1]
+    assert isinstance(frontier.next(1e9), Drained)
+
+
+def test_what_comes_first_or_later_does() -> None:
+    frontier = frontier_of()
+    frontier.add(job_of(1), 0.0)
+    frontier.add(job_of(2), 0.0, first=True)
+    frontier.add(job_of(3), 0.0, first=True, due=5.0)
+    assert numbers(all_that_start(frontier, 0.0)) == [2, 1]
+    assert frontier.next(0.0) == WaitUntil(5.0)
+    assert numbers(all_that_start(frontier, 5.0)) == [3]
+
+
 def test_withdrawn_jobs_leave_nothing_behind_but_what_is_under_way() -> None:
     frontier = frontier_of(HostBudget(rate=None, burst=1, concurrency=1))
     for number in range(3):

@@ -34,6 +34,7 @@ BUDGETS = {
 }
 NAMES = st.sampled_from(sorted(BUDGETS))
 STEPS = st.one_of(st.sampled_from([0.0, 0.1, 0.25, 0.505, 1.0]), st.floats(0.0, 3.0))
+ORIGINS = st.sampled_from(["", "", "o1", "o2"])
 DELAYS = st.one_of(st.just(-1.0), STEPS)
 RECEIVED = st.sampled_from([0, 0, 50, 1_000])
 
@@ -52,6 +53,8 @@ class Side:
     cool_until: float = -math.inf
     in_flight: int = 0
     ready: dict[int, Job] = field(default_factory=dict)
+    aside: dict[int, Job] = field(default_factory=dict)
+    """Jobs that await an origin."""
     waiting: dict[int, tuple[float, Job]] = field(default_factory=dict)
 
     @property
@@ -168,15 +171,17 @@ class FrontierMachine(RuleBasedStateMachine):
         return Job(asset, group, MEMORY_OF_JOBS[number % len(MEMORY_OF_JOBS)], attempt=1)
 
     @precondition(lambda self: self.lease is not None)
-    @rule(adopt=st.sampled_from([0, 0, 1, 1_000]))
-    def the_lease_arrives(self, adopt: int) -> None:
+    @rule(adopt=st.sampled_from([0, 0, 1, 1_000]), origin=ORIGINS)
+    def the_lease_arrives(self, adopt: int, origin: str = "") -> None:
         assert self.lease is not None
         request, jobs, exhausted = self.lease
         self.lease = None
         adopted, fresh = jobs[:adopt], jobs[adopt:]
         self.settled += len(adopted)
         for job in fresh:
-            self.heard_of(job.home).ready[job.asset.asset_id] = job
+            job.awaits = origin if job.asset.asset_id % 2 else ""
+            side = self.heard_of(job.home)
+            (side.aside if job.awaits else side.ready)[job.asset.asset_id] = job
         self.frontier.fed(request, fresh, self.now, adopted=adopted, exhausted=exhausted)
 
     @precondition(lambda self: self.lease is None)
@@ -297,16 +302,42 @@ class FrontierMachine(RuleBasedStateMachine):
         self.heard_of(job.home).waiting[key] = (self.now + delay, job)
 
     @precondition(lambda self: self.running)
-    @rule(data=st.data(), name=NAMES)
-    def a_request_leads_elsewhere(self, data: st.DataObject, name: str) -> None:
+    @rule(data=st.data(), name=NAMES, origin=ORIGINS)
+    def a_request_leads_elsewhere(self, data: st.DataObject, name: str, origin: str) -> None:
         key = data.draw(st.sampled_from(sorted(self.running)))
         self.ends(key, 0)
         job = self.ended.pop(key)
         hops = job.hops
+        job.awaits = origin
         self.frontier.redirected(job, "https://elsewhere.example/", name, self.now)
         assert (job.url, job.group, job.hops) == ("https://elsewhere.example/", name, hops + 1)
+        if origin:
+            self.heard_of(name).aside[key] = job
+            return
         self.heard_of(name).ready[key] = job
         self.sent_on.add(key)
+
+    @rule(origin=ORIGINS, ends=st.sampled_from([0, 0, 1, 1_000]))
+    def an_origin_is_known(self, origin: str, ends: int) -> None:
+        """The first ``ends`` of the jobs that await it may not go on."""
+        awaiting = {
+            key
+            for side in self.sides.values()
+            for key, job in side.aside.items()
+            if job.awaits == origin
+        }
+        released = self.frontier.release(origin)
+        assert {job.asset.asset_id for job in released} == awaiting
+        for job in released:
+            del self.sides[job.group].aside[job.asset.asset_id]
+            assert not job.awaits
+        self.settled += len(released[:ends])
+        for job in released[ends:]:
+            key = job.asset.asset_id
+            self.sides[job.group].ready[key] = job
+            if job.hops:
+                self.sent_on.add(key)
+            self.frontier.add(job, self.now, first=job.hops > 0)
 
     @rule(name=NAMES, seconds=STEPS)
     def a_host_wants_to_be_left_alone(self, name: str, seconds: float) -> None:
@@ -324,12 +355,15 @@ class FrontierMachine(RuleBasedStateMachine):
 
     def the_frontier_is_emptied(self) -> None:
         taken = self.frontier.withdraw()
-        in_line = {key for side in self.sides.values() for key in (*side.ready, *side.waiting)}
+        in_line = {
+            key for side in self.sides.values() for key in (*side.ready, *side.waiting, *side.aside)
+        }
         assert sorted(job.asset.asset_id for job in taken) == sorted(in_line)
         self.sent_on -= in_line
         for side in self.sides.values():
             side.ready.clear()
             side.waiting.clear()
+            side.aside.clear()
         for job in taken:
             self.sides[job.home].pending += 1
         self.frontier.stirred()
@@ -361,10 +395,12 @@ class FrontierMachine(RuleBasedStateMachine):
 
     @property
     def held(self) -> int:
-        return self.slots + sum(side.in_line for side in self.sides.values())
+        waiting = sum(side.in_line + len(side.aside) for side in self.sides.values())
+        return self.slots + waiting
 
     def held_by(self, name: str) -> int:
-        return self.sides[name].in_line + sum(job.group == name for job in self.under_way)
+        side = self.sides[name]
+        return side.in_line + len(side.aside) + sum(job.group == name for job in self.under_way)
 
     @invariant()
     def the_books_agree(self) -> None:
@@ -409,6 +445,8 @@ class FrontierMachine(RuleBasedStateMachine):
             self.the_lease_arrives(0)
         while True:
             self.the_feeder_has_its_way(0, 3)
+            for origin in ("o1", "o2"):
+                self.an_origin_is_known(origin, 1)
             self.the_engine_starts_all_it_can()
             decision = self.frontier.next(self.now)
             self.the_books_agree()

@@ -103,9 +103,9 @@ class Sleepless(WatchedFrontier):
 class Forgetful(WatchedFrontier):
     """Loses an asset here and there."""
 
-    def add(self, job: Job, now: float) -> None:
+    def add(self, job: Job, now: float, **more: Any) -> None:
         if job.asset.asset_id % 7:
-            super().add(job, now)
+            super().add(job, now, **more)
 
 
 class TornNames(Disk):

@@ -1,0 +1,48 @@
+"""X-Robots-Tag: whether an answer's header asks that its bytes not be taken.
+
+The header says of each answer what robots.txt says of paths. There is no standard; this follows
+what search engines document and hosts send: any number of headers, each a list of directives, which
+a name and a colon in front limits to one product.
+
+    X-Robots-Tag: noai, noimageai
+    X-Robots-Tag: otherbot: noindex
+    X-Robots-Tag: unavailable_after: 25 Jun 2030 15:00:00 GMT, noindex
+
+Whatever else such a header says (nofollow, nosnippet, …) is about other uses than ours.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+REFUSALS: Final = frozenset({"noai", "noimageai", "noindex", "noimageindex", "none"})
+"""``none`` stands for ``noindex, nofollow``."""
+
+_VALUED: Final = frozenset(
+    {"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"}
+)
+"""Directives with a colon of their own, which are no product's name."""
+# A date has a comma and colons too, but no colon behind a first word that begins with a letter.
+_SCOPED: Final = re.compile(r"\s*(\*|[A-Za-z_][\w.-]*)(?:/[^\s:]*)?\s*:(.*)", re.DOTALL)
+
+
+def refusal(values: Iterable[str], token: str) -> str | None:
+    """The first of the headers' ``values`` that asks everyone, or the product ``token``, not to."""
+    return next((value for value in values if _refuses(value, token.lower())), None)
+
+
+def _refuses(value: str, token: str) -> bool:
+    for_us = True
+    for piece in re.split("[,;]", value.lower()):
+        words = piece
+        scoped = _SCOPED.fullmatch(piece)
+        if scoped is not None:
+            if scoped[1] in _VALUED:
+                continue
+            for_us = scoped[1] in ("*", token)
+            words = scoped[2]
+        if for_us and not REFUSALS.isdisjoint(words.split()):
+            return True
+    return False
