@@ -106,7 +106,7 @@ class Database:
         lock = RunLock.acquire(path, command=command, now=wall())
         try:
             with translated(path):
-                connection = _connect(path)
+                connection = connect(path)
                 try:
                     return cls(
                         path, connection, lock, group_of=group_of, selection=selection, wall=wall
@@ -255,7 +255,8 @@ class Database:
                 raise
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path) -> sqlite3.Connection:
+    """For writing, with the schema brought up to date; the run lock is the caller's."""
     connection = sqlite3.connect(path, isolation_level=None, cached_statements=_CACHED_STATEMENTS)
     try:
         for pragma in _PRAGMAS:
