@@ -12,6 +12,7 @@ from fetcher import __version__
 from fetcher.cli.config import config_group
 from fetcher.cli.demo import demo
 from fetcher.cli.mirror import mirror
+from fetcher.cli.plan import plan
 from fetcher.cli.retry import retry
 from fetcher.cli.status import status
 from fetcher.cli.verify import verify
@@ -28,7 +29,7 @@ def cli() -> None:
     """
 
 
-for command in (demo, mirror, verify, retry, status, config_group):
+for command in (demo, plan, mirror, verify, retry, status, config_group):
     cli.add_command(command)
 
 
