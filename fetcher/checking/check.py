@@ -24,7 +24,7 @@ from zlib import crc32
 from fetcher.checking.files import Examiner, Record
 from fetcher.checking.folders import Name, behind, walk
 from fetcher.checking.workers import Result, Workers
-from fetcher.errors import FetcherError
+from fetcher.errors import FetcherError, StoreError
 from fetcher.policy.findings import KINDS, Batch, Finding, Kind, Part, Put, Standing, Stray
 
 _AHEAD: Final = 3
@@ -176,6 +176,7 @@ class Check:
         ):
             if self._stopped():
                 raise _StoppedError
+            self._note(Finding(Kind.UNREADABLE, path, reason) for path, reason in piece.closed)
             self._take_up(piece.names, standing.check_id)
             standing.entries += len(piece.names)
             standing.through_folder = piece.through or standing.through_folder
@@ -195,8 +196,7 @@ class Check:
             if finding is None:
                 continue
             if finding.kind is Kind.MISPLACED and self._gave_back(stray):
-                self._puts.append(Put(finding, stray.broken_at))
-                self._found += 1
+                self._note([finding], stray.broken_at)
             else:
                 self._keep([finding])
 
@@ -217,12 +217,25 @@ class Check:
         for finding in findings:
             moved_to = None
             if self._aside is not None and KINDS[finding.kind].damage:
-                moved_to = self._aside.put(finding.path)
-                if finding.asset_id is not None:
-                    self._reopened.append(finding.asset_id)
+                moved_to = self._repair(self._aside, finding)
+            self._note([finding], moved_to)
+
+    def _note(self, findings: Iterable[Finding], moved_to: str | None = None) -> None:
+        for finding in findings:
             kept = finding._replace(path=_storable(finding.path))
             self._puts.append(Put(kept, None if moved_to is None else _storable(moved_to)))
             self._found += 1
+
+    def _repair(self, aside: Aside, finding: Finding) -> str | None:
+        try:
+            moved_to = aside.put(finding.path)
+        except StoreError:
+            if finding.kind is not Kind.UNREADABLE:
+                raise
+            return None  # as with a folder without permissions: its images may be well
+        if finding.asset_id is not None:
+            self._reopened.append(finding.asset_id)
+        return moved_to
 
     def _tell(self, standing: Standing) -> None:
         self._observer(Progress(standing, self._found))

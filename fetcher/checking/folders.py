@@ -28,22 +28,30 @@ class Piece(NamedTuple):
     names: list[Name]
     through: str | None
     """The last folder that was seen whole; ``None`` if there was none since the last piece."""
+    closed: list[tuple[str, str]]
+    """Folders that cannot be read, and why not."""
 
 
 def walk(root: str, top: str, *, skip: frozenset[str], wanted: Wanted) -> Iterator[Piece]:
-    """All folders from ``top`` on, if it is one. Raises ``OSError`` for one that is not readable.
+    """All folders from ``top`` on, if it is one.
 
     ``skip``: folders that are passed over with all that is in them. ``wanted`` says of which
     folders the names are.
     """
     names: list[Name] = []
+    closed: list[tuple[str, str]] = []
     through: str | None = None
     waiting = [top] if os.path.isdir(f"{root}/{top}") else []  # noqa: PTH112  a str
     while waiting:
         folder = waiting.pop()
         takes = wanted(folder)
         below: list[str] = []
-        with os.scandir(f"{root}/{folder}") as found:
+        try:
+            found = os.scandir(f"{root}/{folder}")
+        except OSError as error:
+            closed.append((folder, error.strerror or str(error)))
+            continue
+        with found:
             for entry in found:
                 name = entry.name
                 if entry.is_dir(follow_symlinks=False):
@@ -54,11 +62,11 @@ def walk(root: str, top: str, *, skip: frozenset[str], wanted: Wanted) -> Iterat
                     regular = entry.is_file(follow_symlinks=False)
                     names.append(Name(f"{folder}/{name}", stem, regular))
                     if len(names) == PIECE:
-                        yield Piece(names, through)
-                        names, through = [], None
+                        yield Piece(names, through, closed)
+                        names, through, closed = [], None, []
         through = folder
         waiting += sorted((path for path in below if path not in skip), reverse=True)
-    yield Piece(names, through)
+    yield Piece(names, through, closed)
 
 
 Wanted = Callable[[str], bool]

@@ -55,7 +55,9 @@ KINDS: Final[dict[Kind, KindInfo]] = {
     Kind.DIRECTORY: KindInfo(True, "a folder in place of the file", _REFETCH),
     Kind.SPECIAL: KindInfo(True, "a pipe, socket or device in place of the file", _REFETCH),
     Kind.UNREADABLE: KindInfo(
-        True, "cannot be read", "look at its permissions and at the disk's log; " + _REFETCH
+        True,
+        "cannot be read",
+        "look at its permissions, and at the disk's log; --repair does what can be done",
     ),
     Kind.MISPLACED: KindInfo(
         True,

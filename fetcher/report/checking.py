@@ -84,7 +84,8 @@ def _table(summary: Summary) -> Table:
         table.add_column()
     for kind, info in KINDS.items():
         if n := summary.counts.get(kind, 0):
-            advice = "done" if summary.standing.repair and info.damage else info.advice
+            done = summary.standing.repair and info.damage and kind is not Kind.UNREADABLE
+            advice = "done" if done else info.advice
             table.add_row(f"{n:,}", str(kind), info.meaning, advice)
     return table
 

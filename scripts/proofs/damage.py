@@ -205,6 +205,12 @@ def _forbidden(site: Site) -> Found:
     return {path: "unreadable"}
 
 
+def _closed(site: Site) -> Found:
+    paths = site.fresh_folder()
+    site.at(paths[0]).parent.chmod(0)
+    return dict.fromkeys([*paths, paths[0].rpartition("/")[0]], "unreadable")
+
+
 def _moved(to: Callable[[str], str], kind: str = "misplaced") -> Plant:
     def plant(site: Site) -> Found:
         path = site.next()
@@ -344,17 +350,19 @@ DAMAGE: Final[dict[str, Plant]] = {
     "left by a killed run": _extra(".partial/7.part", "leftover"),
 }
 
-UNPRIVILEGED: Final[dict[str, Plant]] = {"no permission": _forbidden}
-"""Harm that nobody does to root."""
+PERMISSIONS: Final[dict[str, Plant]] = {
+    "file without permission": _forbidden,
+    "folder without permission": _closed,
+}
+"""Harm that nobody does to root; ``mirrors.start`` can make a process that is as good as others."""
 
 NOTES: Final = frozenset({"superseded", "unclaimed", "leftover"})
 
 
-def plant(site: Site) -> Found:
+def plant(site: Site, harms: dict[str, Plant] = DAMAGE) -> Found:
     """All of it; what is to be found."""
-    chosen = DAMAGE if os.getuid() == 0 else DAMAGE | UNPRIVILEGED
     found: Found = {}
-    for name, harm in chosen.items():
+    for name, harm in harms.items():
         for path, kind in harm(site).items():
             if path in found:
                 raise AssertionError(f"{name} hits {path} again")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import signal
 import sqlite3
 import sys
@@ -316,3 +317,26 @@ def test_workers_end_with_the_one_who_started_them(site: Site) -> None:
 def test_states_are_as_built(site: Site) -> None:
     states = Counter(image.state for image in site.stored)
     assert states.keys() == {State.VERIFIED, State.UNVERIFIED, State.MISMATCHED}
+
+
+@pytest.mark.skipif(
+    os.getuid() == 0 and shutil.which("setpriv") is None, reason="root may read everything"
+)
+def test_what_permissions_hide_is_named_and_a_repair_does_what_can_be_done(site: Site) -> None:
+    harm = damage.plant(site, damage.PERMISSIONS)
+
+    def verify(*options: str) -> Done:
+        with mirrors.start("verify", site.directory, "--json", *options, powerless=True) as process:
+            out, err = process.communicate()
+        return Done(process.returncode, out, err)
+
+    assert named(verify()) == harm
+    assert named(verify("--repair")) == harm
+    left = verify()
+    assert left.code == 1
+    # The file was put aside; the folder stays, and its images are what they were.
+    assert named(left).items() < harm.items()
+    for path in named(left):
+        if site.at(path).is_dir():
+            site.at(path).chmod(0o755)
+    assert verify().code == 0
