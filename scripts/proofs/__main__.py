@@ -76,9 +76,15 @@ def prove_hashing(files: int, size: int, rounds: int, parent: Path | None) -> No
     with tempfile.TemporaryDirectory(prefix="fetcher-prove-", dir=parent) as place:
         report = hashing.prove(Path(place), files=files, size=size, rounds=rounds)
     for one, other in zip(report.md5sum, report.verify, strict=True):
-        click.echo(f"md5sum {one:.2f} s, verify {other:.2f} s: {one / other:.0%}")
-    speed = report.bytes / min(report.verify) / 1e6
-    click.echo(f"{files:,} files, {speed:,.0f} MB/s, {report.ratio:.0%} of md5sum's throughput")
+        click.echo(
+            f"md5sum {one.wall:.2f} s ({one.cpu:.2f} s of processors), "
+            f"verify {other.wall:.2f} s ({other.cpu:.2f} s): {one.wall / other.wall:.0%}"
+        )
+    speed = report.bytes / min(spent.wall for spent in report.verify) / 1e6
+    click.echo(
+        f"{files:,} files, {speed:,.0f} MB/s, {report.ratio:.0%} of md5sum's throughput, "
+        f"{report.cpu_ratio:.0%} by processor time"
+    )
     _end(holds=report.ratio >= hashing.LEAST)
 
 
