@@ -86,6 +86,8 @@ class Examiner:
         buffer, view = self._buffer, self._view
         count = os.readv(descriptor, (buffer,))
         size = count
+        if count == SMALL and not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.ESPIPE, os.strerror(errno.ESPIPE))  # a device may have no end
         digest = hashlib.md5(view[:count], usedforsecurity=False)
         while count == SMALL or (to_end and count):
             count = os.readv(descriptor, (buffer,))

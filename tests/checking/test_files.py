@@ -99,6 +99,12 @@ def test_only_what_is_recorded_is_compared(
     assert kind(root, Record(RECORD.path, size, md5)) == expected
 
 
+def test_a_device_without_end_is_told_and_not_read_on() -> None:
+    observed = Examiner("/dev").examine(Record("zero", 5, RECORD.md5))
+    assert observed is not None
+    assert observed.kind == "special"
+
+
 def test_a_folder_that_comes_and_goes_is_looked_at_again(root: Path) -> None:
     examiner = Examiner(str(root))
     assert examiner.examine(RECORD) is None

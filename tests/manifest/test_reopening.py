@@ -57,7 +57,7 @@ def settled(path: Path, assets: list[tuple[State, str | None, str, int]]) -> Non
         )
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.lists(SETTLED, min_size=1, max_size=12), WANTED, st.sampled_from([1, 3, 50_000]))
 def test_what_is_wanted_is_pending_and_the_rest_as_it_was(
     assets: list[tuple[State, str | None, str, int]], wanted: Reopening, size: int

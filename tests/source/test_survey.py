@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fetcher.errors import StoreError
@@ -73,7 +73,13 @@ def counted(path: Path, sql: str) -> dict[Any, int]:
     return {tuple(row.values())[:-1]: list(row.values())[-1] for row in query(path, sql)}
 
 
+def one(size: str = "100", md5: str = MD5, url: str = "https://a.test/1.jpg") -> tuple[str, ...]:
+    return ("a", "train", url, "", size, md5)
+
+
 @settings(max_examples=50)
+@example([[one(), one("4097"), one(md5=""), one(url="http://b.test/2.jpg"), one()]], False, 1)
+@example([[one()], [one("4097")], [one()]], True, 500)
 @given(LISTS, st.booleans(), st.sampled_from([1, 500, 1 << 20]))
 def test_it_agrees_with_an_import(
     lists: list[list[tuple[str, ...]]],
