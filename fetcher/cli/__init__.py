@@ -13,7 +13,10 @@ from fetcher import __version__
 from fetcher.cli.config import config_group
 from fetcher.cli.demo import demo
 from fetcher.cli.mirror import mirror
+from fetcher.cli.plan import plan
+from fetcher.cli.retry import retry
 from fetcher.cli.status import status
+from fetcher.cli.verify import verify
 from fetcher.errors import Exit, FetcherError
 from fetcher.report.text import printable
 
@@ -27,7 +30,7 @@ def cli() -> None:
     """
 
 
-for command in (demo, mirror, status, config_group):
+for command in (demo, plan, mirror, verify, retry, status, config_group):
     cli.add_command(command)
 
 

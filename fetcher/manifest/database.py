@@ -102,7 +102,7 @@ class Database:
         try:
             require_plain_files(path)
             with translated(path):
-                connection = _connect(path, images_stored=images_stored)
+                connection = connect(path, images_stored=images_stored)
                 try:
                     return cls(
                         path, connection, lock, group_of=group_of, selection=selection, wall=wall
@@ -250,7 +250,8 @@ class Database:
                 raise
 
 
-def _connect(path: Path, *, images_stored: bool) -> sqlite3.Connection:
+def connect(path: Path, *, images_stored: bool) -> sqlite3.Connection:
+    """For writing, with the schema brought up to date; the run lock is the caller's."""
     was_there = damage.look_beside(path)
     connection = sqlite3.connect(path, isolation_level=None, cached_statements=_CACHED_STATEMENTS)
     try:

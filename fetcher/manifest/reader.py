@@ -14,11 +14,13 @@ from typing import Final, Self
 from urllib.parse import quote
 
 from fetcher.errors import ManifestUnusableError
-from fetcher.manifest import guard, schema, tallies
+from fetcher.manifest import guard, reopening, schema, tallies
 from fetcher.manifest.damage import blamed, require_all_pages
 from fetcher.manifest.faults import translated
 from fetcher.manifest.places import require_plain_files
+from fetcher.manifest.reopening import Reopened
 from fetcher.model import Selection, Tally
+from fetcher.policy.reopening import Reopening
 
 _PRAGMAS: Final = (
     "query_only = ON",
@@ -35,11 +37,7 @@ class ManifestReader:
         self._path = path
         schema.require_sqlite()
         require_plain_files(path)
-        if not path.is_file():
-            raise ManifestUnusableError(
-                f"There is no manifest {path}.",
-                hint="Name the folder that fetcher mirror wrote to, or the file with --manifest.",
-            )
+        require_manifest(path)
         with translated(path):
             self._connection = _connect(path)
 
@@ -51,6 +49,16 @@ class ManifestReader:
                 return tallies.read_selected(self._connection, selection)
             finally:
                 self._connection.execute("ROLLBACK")
+
+    def reopenable(self, wanted: Reopening) -> list[Reopened]:
+        """What putting ``wanted`` back to pending would change."""
+        with translated(self._path):
+            return reopening.count(self._connection, wanted)
+
+    def reopening_terms(self, wanted: Reopening) -> tuple[bool, frozenset[str]]:
+        """Whether a host of the manifest is wanted, and the codes that it has."""
+        with translated(self._path):
+            return reopening.terms(self._connection, wanted)
 
     def close(self) -> None:
         self._connection.close()
@@ -65,6 +73,15 @@ class ManifestReader:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def require_manifest(path: Path) -> None:
+    """Raises ``ManifestUnusableError`` if there is none: only a run makes one."""
+    if not path.is_file():
+        raise ManifestUnusableError(
+            f"There is no manifest {path}.",
+            hint="Name the folder that fetcher mirror wrote to, or the file with --manifest.",
+        )
 
 
 def _connect(path: Path) -> sqlite3.Connection:

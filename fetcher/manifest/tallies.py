@@ -67,6 +67,13 @@ class TallyChanges:
         change[1] += n * (expected or 0)
         change[2] += n * stored
 
+    def shift(self, key: Key, n: int, expected: int, stored: int) -> None:
+        """``n`` assets more (or less) at ``key``, with so many bytes more (or less) in all."""
+        change = self._changes.setdefault(key, [0, 0, 0])
+        change[0] += n
+        change[1] += expected
+        change[2] += stored
+
     def write(self, connection: sqlite3.Connection) -> None:
         _ADD.write(
             connection,

@@ -129,13 +129,13 @@ class ImageList:
             if not whole:
                 return
 
-    def tables(self) -> Iterator[Table]:
+    def tables(self, progress: Progress | None = None) -> Iterator[Table]:
         """The tables in order of the file; an archive is read as a stream.
 
         Each must be read before the next is asked for: what is left of it by then is skipped, and
         reading on is a RuntimeError. Raises SourceError as ``check`` does.
         """
-        return self._tables(None)
+        return self._tables(progress)
 
     def _size(self) -> int:
         try:

@@ -90,12 +90,17 @@ def write_config(path: Path, *layers: Mapping[str, Any]) -> Path:
 
 
 def start(
-    *arguments: str | Path, cwd: Path | None = None, kill_at: str | None = None
+    *arguments: str | Path,
+    cwd: Path | None = None,
+    kill_at: str | None = None,
+    powerless: bool = False,
 ) -> subprocess.Popen[str]:
     """``fetcher`` as a process of its own, the first of a group of its own; ``kill_at`` names a
-    point where it is killed (``fetcher.killpoints``).
+    point where it is killed (``fetcher.killpoints``). ``powerless``: permissions hold for root.
     """
     command = [sys.executable, "-m", "fetcher", *map(str, arguments)]
+    if powerless and os.getuid() == 0:
+        command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
     armed = {killpoints.VARIABLE: kill_at} if kill_at is not None else {}
     return subprocess.Popen(  # noqa: S603  ourselves
         command,

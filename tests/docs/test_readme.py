@@ -17,6 +17,7 @@ from fetcher.errors import Exit
 from fetcher.manifest.database import Database
 from fetcher.model import State
 from fetcher.policy.codes import CODES
+from fetcher.policy.findings import KINDS
 from fetcher.source import REASONS
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
@@ -84,6 +85,13 @@ def test_every_code_is_in_the_table_with_kind_and_state() -> None:
 
 def test_every_reason_of_a_rejected_row_is_in_the_table() -> None:
     assert REASONS.keys() | {"conflicting-id"} <= WORDS
+
+
+def test_every_kind_of_finding_is_in_the_table_with_its_meaning() -> None:
+    for kind, info in KINDS.items():
+        (row,) = [row for row in ROWS if row[1] == f"`{kind}`"]
+        assert row[0] == ("yes" if info.damage else "no")
+        assert info.meaning in row[2]
 
 
 def test_every_exit_code_is_in_the_table() -> None:

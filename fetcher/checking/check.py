@@ -1,0 +1,286 @@
+"""A check of everything stored: first every recorded file, then every name in the folders.
+
+    manifest → batches of records → workers → findings ┐
+    folders  → names that are nobody's place → findings ┴→ repair → manifest
+
+Results are taken in the order of the assets, however workers overtake each other, so where a check
+stands is one number, and a check that is stopped loses only what was under way.
+
+A repair takes two steps: what is broken is moved aside, then its asset is put back to pending. A
+kill in between leaves a file missing that the manifest has as stored: the next check finds that.
+Nothing is deleted, and nothing is moved onto something else.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, wait
+from dataclasses import dataclass
+from itertools import chain
+from typing import Final, Protocol
+from zlib import crc32
+
+from fetcher.checking.files import Examiner, Record
+from fetcher.checking.folders import Name, behind, walk
+from fetcher.checking.workers import Result, Workers
+from fetcher.errors import FetcherError, StoreError
+from fetcher.policy.findings import KINDS, Batch, Finding, Kind, Part, Put, Standing, Stray
+
+_AHEAD: Final = 3
+"""Batches for each worker that are read from the manifest before their turn."""
+_LOOK_UP: Final = 0.1
+"""Seconds between two looks whether the check was told to stop."""
+_COMMIT_EVERY: Final = 1.0
+_TOPS: Final = ("images", "mismatched")
+
+
+class Book(Protocol):
+    """The manifest, as a check sees it."""
+
+    def batch(self, part: Part, after: int) -> Batch | None: ...
+
+    def strays(self, check_id: int, names: Sequence[tuple[str, str]]) -> list[Stray]: ...
+
+    def record(self, standing: Standing, puts: Sequence[Put], reopened: Sequence[int]) -> None: ...
+
+    def finish(self, standing: Standing) -> None: ...
+
+
+class Aside(Protocol):
+    """Where a repair puts what is broken."""
+
+    def put(self, path: str) -> str | None:
+        """Move what is at ``path`` out of the way, be it what it may, or the first thing on the way
+        to it that is no folder. Where it is now; ``None`` if there was nothing.
+        """
+
+    def give_back(self, path: str, to: str) -> bool:
+        """Move the file ``path`` to the name ``to``; false if something is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What observers are told, a few times a second."""
+
+    standing: Standing
+    found: int
+    """Findings in this go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    complete: bool
+    """It has been over everything, and was not stopped before."""
+
+
+class _StoppedError(Exception):
+    """The check was told to stop. Internal."""
+
+
+class Check:
+    """``aside`` is ``None`` where nothing is to be repaired. ``beyond`` is what every check has to
+    tell besides, such as what an earlier run left.
+    """
+
+    def __init__(
+        self,
+        *,
+        root: str,
+        book: Book,
+        workers: Workers,
+        aside: Aside | None,
+        put_aside: frozenset[str],
+        beyond: Iterable[Finding],
+        stopped: Callable[[], bool],
+        observer: Callable[[Progress], None],
+        now: Callable[[], float],
+    ) -> None:
+        """``put_aside``: folders that hold what earlier repairs moved."""
+        self._root = root
+        self._book = book
+        self._workers = workers
+        self._aside = aside
+        self._put_aside = put_aside
+        self._beyond = beyond
+        self._stopped = stopped
+        self._observer = observer
+        self._now = now
+        self._examiner = Examiner(root)
+        self._puts: list[Put] = []
+        self._reopened: list[int] = []
+        self._committed = now()
+        self._found = 0
+
+    def run(self, standing: Standing) -> Ended:
+        """Go on from ``standing``, which is kept up to date."""
+        try:
+            if standing.through_folder is None:
+                self._compare(standing)
+                standing.through_folder = ""
+                self._commit(standing)
+            self._look_through(standing)
+        except _StoppedError:
+            self._commit(standing)
+            return Ended(complete=False)
+        except FetcherError:  # of the disk: what was moved until then is written down
+            self._commit(standing)
+            raise
+        self._keep(self._beyond)
+        self._commit(standing)
+        self._book.finish(standing)
+        return Ended(complete=True)
+
+    # Every recorded file.
+
+    def _compare(self, standing: Standing) -> None:
+        for result in self._results(standing):
+            self._keep(result.findings)
+            standing.through_asset = result.batch.last
+            standing.files += result.batch.files
+            standing.read += result.read
+            self._tell(standing)
+
+    def _results(self, standing: Standing) -> Iterator[Result]:
+        under_way: deque[Future[Result]] = deque()
+        after = standing.through_asset
+        more = True
+        while more or under_way:
+            while more and len(under_way) < _AHEAD * self._workers.count:
+                batch = self._book.batch(standing.part, after)
+                if batch is None:
+                    more = False
+                else:
+                    under_way.append(self._workers.submit(batch))
+                    after = batch.last
+            if under_way:
+                yield self._wait(under_way.popleft())
+
+    def _wait(self, result: Future[Result]) -> Result:
+        while True:
+            if self._stopped():
+                raise _StoppedError
+            if wait([result], timeout=_LOOK_UP).done:
+                return result.result()
+
+    # Every name.
+
+    def _look_through(self, standing: Standing) -> None:
+        done = standing.through_folder or None
+
+        def wanted(folder: str) -> bool:
+            return behind(folder, done) and _in_part(folder, standing.part)
+
+        for piece in chain.from_iterable(
+            walk(self._root, top, skip=self._put_aside, wanted=wanted) for top in _TOPS
+        ):
+            if self._stopped():
+                raise _StoppedError
+            self._note(Finding(Kind.UNREADABLE, path, reason) for path, reason in piece.closed)
+            self._take_up(piece.names, standing.check_id)
+            standing.entries += len(piece.names)
+            standing.through_folder = piece.through or standing.through_folder
+            self._tell(standing)
+
+    def _take_up(self, names: Sequence[Name], check_id: int) -> None:
+        pairs: list[tuple[str, str]] = []
+        for path, stem, _ in names:
+            if path.isascii() or _encodable(path):
+                pairs.append((path, stem))
+            else:
+                self._keep([Finding(Kind.EXTRA, path, "its name is not UTF-8")])
+        strays = self._book.strays(check_id, pairs)
+        regular = {name.path for name in names if name.regular} if strays else set()
+        for stray in strays:
+            finding = _judge(stray, regular=stray.path in regular)
+            if finding is None:
+                continue
+            if finding.kind is Kind.MISPLACED and self._gave_back(stray):
+                self._note([finding], stray.broken_at)
+            else:
+                self._keep([finding])
+
+    def _gave_back(self, stray: Stray) -> bool:
+        """In a repair: whether the file has the bytes of an image that was found broken, and was
+        moved to that one's place. A run takes it up there without asking for it.
+        """
+        if self._aside is None or stray.broken_at is None or stray.md5 is None:
+            return False
+        self._examiner.forget()
+        if self._examiner.examine(Record(stray.path, stray.size, stray.md5)) is not None:
+            return False
+        return self._aside.give_back(stray.path, stray.broken_at)
+
+    # What was found.
+
+    def _keep(self, findings: Iterable[Finding]) -> None:
+        for finding in findings:
+            moved_to = None
+            if self._aside is not None and KINDS[finding.kind].damage:
+                moved_to = self._repair(self._aside, finding)
+            self._note([finding], moved_to)
+
+    def _note(self, findings: Iterable[Finding], moved_to: str | None = None) -> None:
+        for finding in findings:
+            kept = finding._replace(path=_storable(finding.path))
+            self._puts.append(Put(kept, None if moved_to is None else _storable(moved_to)))
+            self._found += 1
+
+    def _repair(self, aside: Aside, finding: Finding) -> str | None:
+        try:
+            moved_to = aside.put(finding.path)
+        except StoreError:
+            if finding.kind is not Kind.UNREADABLE:
+                raise
+            return None  # as with a folder without permissions: its images may be well
+        if finding.asset_id is not None:
+            self._reopened.append(finding.asset_id)
+        return moved_to
+
+    def _tell(self, standing: Standing) -> None:
+        self._observer(Progress(standing, self._found))
+        if self._puts or self._now() - self._committed >= _COMMIT_EVERY:
+            self._commit(standing)
+
+    def _commit(self, standing: Standing) -> None:
+        self._book.record(standing, self._puts, self._reopened)
+        self._puts, self._reopened = [], []
+        self._committed = self._now()
+
+
+def _judge(stray: Stray, *, regular: bool) -> Finding | None:
+    """What is there, where no stored image belongs; ``None`` if this repair put it there."""
+    path = stray.path
+    if path == stray.broken_at:
+        return None
+    if not regular:
+        return Finding(Kind.EXTRA, path, "a link, or another thing that is no file")
+    if stray.asset_id is None:
+        return Finding(Kind.EXTRA, path)
+    folder, _, name = path.rpartition("/")
+    prefix = name.rpartition(".")[0][:3]
+    home = f"{stray.subset}/{prefix}" if stray.subset else prefix
+    if folder == f"mismatched/{home}":
+        return Finding(Kind.SUPERSEDED, path)
+    if folder == f"images/{home}" and stray.place is None and stray.broken_at is None:
+        return Finding(Kind.UNCLAIMED, path)
+    place = stray.place or stray.broken_at
+    detail = f"recorded at {place}" if place else "of an image that is not stored"
+    return Finding(Kind.MISPLACED, path, detail)
+
+
+def _in_part(folder: str, part: Part) -> bool:
+    return crc32(folder.encode("utf-8", "surrogateescape")) % part.of == part.which
+
+
+def _encodable(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _storable(path: str) -> str:
+    """As SQLite takes it for text: what is not UTF-8 is escaped."""
+    return path if _encodable(path) else path.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,97 @@
+"""Processes that read and hash, each behind a thread that feeds it.
+
+Hashing a large file frees the GIL, but a small one is mostly Python around three system calls, so
+threads of one process would stand in each other's way. A worker gets a batch as the line of JSON
+that the manifest made of it, unparsed, and answers with what does not match. Workers are in a
+session of their own: Ctrl-C is for the one who started them, and they end with their input.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from types import TracebackType
+from typing import Final, NamedTuple, Self
+
+from fetcher.policy.findings import Batch, Finding, Kind
+
+_COMMAND: Final = ("-P", "-m", "fetcher.checking.worker")
+
+
+class Result(NamedTuple):
+    batch: Batch
+    read: int
+    """Bytes."""
+    findings: list[Finding]
+
+
+class Workers:
+    """A context manager; ``submit`` hands out a batch."""
+
+    def __init__(self, root: str, count: int) -> None:
+        self._root = root
+        self.count = count
+        self._here = threading.local()
+        self._started: list[subprocess.Popen[bytes]] = []
+        self._starting = threading.Lock()
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        self._threads = ThreadPoolExecutor(self.count, thread_name_prefix="checking")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End at once: what is under way is lost, and was only reading."""
+        with self._starting:
+            self._closed = True
+            for process in self._started:
+                process.kill()
+        self._threads.shutdown(cancel_futures=True)
+        for process in self._started:
+            with process:  # closes its pipes and waits for it
+                pass
+
+    def submit(self, batch: Batch) -> Future[Result]:
+        return self._threads.submit(self._examine, batch)
+
+    def _examine(self, batch: Batch) -> Result:
+        process: subprocess.Popen[bytes] | None = getattr(self._here, "process", None)
+        if process is None:
+            process = self._here.process = self._start()
+        reply = b""
+        assert process.stdin is not None  # noqa: S101  for mypy: it was asked for
+        assert process.stdout is not None  # noqa: S101  likewise
+        with suppress(BrokenPipeError):
+            process.stdin.write(batch.records.encode() + b"\n")
+            process.stdin.flush()
+            reply = process.stdout.readline()
+        if not reply.endswith(b"\n"):
+            raise RuntimeError(f"a worker ended with {process.wait()}")
+        read, amiss = json.loads(reply)
+        findings = [
+            Finding(Kind(kind), path, detail, asset_id, size, md5, recorded)
+            for asset_id, path, recorded, kind, detail, size, md5 in amiss
+        ]
+        return Result(batch, read, findings)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        with self._starting:
+            if self._closed:
+                raise RuntimeError("no more work is taken")
+            process = subprocess.Popen(  # noqa: S603  our own module, by our own interpreter
+                [sys.executable, *_COMMAND, self._root],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                start_new_session=True,
+            )
+            self._started.append(process)
+            return process

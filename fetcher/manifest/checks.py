@@ -1,0 +1,219 @@
+"""The manifest's book of checks: what is recorded of stored files, and what was found of them.
+
+Positions and findings of a batch are one transaction, with the assets that it put back to pending,
+so a check that is stopped, however that happens, goes on behind the last batch it committed.
+"""
+
+# ruff: noqa: S608 - every statement is put together from constants of this package
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from fetcher.manifest.bulk import Bulk
+from fetcher.manifest.maintaining import ManifestMaintainer
+from fetcher.manifest.reopening import reopen_assets
+from fetcher.manifest.schema import PENDING, VERIFIED
+from fetcher.policy.findings import Batch, Finding, Kind, Part, Put, Standing, Stray
+
+BATCH: Final = 512
+"""Files in a batch at most: some milliseconds of small ones, a second of large ones."""
+
+_PATH: Final = (
+    "CASE substr(a.path, 1, 1) "
+    "WHEN '.' THEN 'images/' || iif(s.name = '', '', s.name || '/') "
+    "|| substr(a.image_id, 1, 3) || '/' || a.image_id || a.path "
+    "WHEN '!' THEN 'mismatched/' || iif(s.name = '', '', s.name || '/') "
+    "|| substr(a.image_id, 1, 3) || '/' || a.image_id || substr(a.path, 2) "
+    "ELSE a.path END"
+)
+"""As the view ``images`` has it, which knows no asset ids."""
+_SIZE: Final = f"coalesce(a.actual_size, iif(a.state = {VERIFIED}, a.expected_size, NULL))"
+_MD5: Final = f"coalesce(a.actual_md5, iif(a.state = {VERIFIED}, a.expected_md5, NULL))"
+
+_STORED: Final = (
+    "SELECT count(*), coalesce(max(asset_id), 0), "
+    "json_group_array(json_array(asset_id, path, size, md5)) FROM ("
+    f"SELECT a.asset_id, {_PATH} AS path, {_SIZE} AS size, {_MD5} AS md5 "
+    "FROM assets AS a CROSS JOIN subsets AS s ON s.id = a.subset_id "
+    "WHERE a.asset_id > ? AND a.path IS NOT NULL AND a.asset_id % ? = ? "
+    "ORDER BY a.asset_id LIMIT ?)"
+)
+_STRAYS: Final = Bulk(
+    "WITH v (path, stem) AS (VALUES {rows}), p (check_id) AS (VALUES (?)) "
+    "SELECT json_group_array(json_array(v.path, a.asset_id, "
+    f"a.state = {PENDING}, s.name, {_PATH}, a.expected_size, a.expected_md5, "
+    "(SELECT path FROM findings WHERE check_id = p.check_id AND asset_id = a.asset_id))) "
+    "FROM p CROSS JOIN v LEFT JOIN assets AS a ON a.image_id = v.stem "
+    "LEFT JOIN subsets AS s ON s.id = a.subset_id "
+    f"WHERE v.path IS NOT NULL AND {_PATH} IS NOT v.path",
+    width=2,
+)
+_FINDINGS: Final = Bulk(
+    "INSERT OR REPLACE INTO findings (check_id, path, kind, detail, asset_id, observed_size, "
+    "observed_md5, recorded_md5, moved_to) "
+    "SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL",
+    width=9,
+)
+_SWAPPED: Final = (
+    "UPDATE findings AS f SET kind = 'swapped', detail = 'the bytes of ' || ("
+    "SELECT o.path FROM findings AS o WHERE o.check_id = f.check_id "
+    "AND o.recorded_md5 = f.observed_md5 AND o.path != f.path) "
+    "WHERE f.check_id = ? AND f.observed_md5 IS NOT NULL AND f.observed_md5 != f.recorded_md5 "
+    "AND EXISTS (SELECT 1 FROM findings AS o WHERE o.check_id = f.check_id "
+    "AND o.recorded_md5 = f.observed_md5 AND o.path != f.path)"
+)
+_CASE_VARIANTS: Final = (
+    "UPDATE findings AS f SET kind = 'case-variant', detail = 'of ' || ("
+    "SELECT o.path FROM findings AS o WHERE o.check_id = f.check_id "
+    "AND lower(o.path) = lower(f.path) AND o.kind = 'missing') "
+    "WHERE f.check_id = ? AND f.kind = 'extra' "
+    "AND EXISTS (SELECT 1 FROM findings AS o WHERE o.check_id = f.check_id "
+    "AND lower(o.path) = lower(f.path) AND o.kind = 'missing')"
+)
+
+
+class CheckBook:
+    def __init__(self, manifest: ManifestMaintainer) -> None:
+        self._manifest = manifest
+
+    def begin(self, parts: int, *, repair: bool) -> Standing:
+        """Go on with the same check if the last one was stopped, and no run was on since; else
+        begin one, of the part whose last check is longest ago.
+        """
+        with self._manifest.transaction() as connection:
+            stopped = _stopped(connection, parts, repair=repair)
+            if stopped is not None:
+                return stopped
+            part = Part(_next_part(connection, parts), parts)
+            now = self._manifest.wall()
+            check_id = connection.execute(
+                "INSERT INTO checks (started_at, updated_at, part, parts, repair) "
+                "VALUES (?, ?, ?, ?, ?) RETURNING id",
+                (now, now, part.which, part.of, int(repair)),
+            ).fetchone()[0]
+            return Standing(check_id, part, repair, now)
+
+    def stored(self, part: Part) -> int:
+        """How many files it is about; counts."""
+        with self._manifest.reading() as connection:
+            row = connection.execute(
+                "SELECT count(*) FROM assets WHERE path IS NOT NULL AND asset_id % ? = ?",
+                (part.of, part.which),
+            ).fetchone()
+        return int(row[0])
+
+    def batch(self, part: Part, after: int) -> Batch | None:
+        """The next files behind the asset ``after``; ``None`` at the end."""
+        with self._manifest.reading() as connection:
+            count, last, records = connection.execute(
+                _STORED, (after, part.of, part.which, BATCH)
+            ).fetchone()
+        return Batch(count, last, records) if count else None
+
+    def strays(self, check_id: int, names: Sequence[tuple[str, str]]) -> list[Stray]:
+        """Those that are no stored image's place. A name is a path, and the image id in it."""
+        with self._manifest.reading() as connection:
+            return [
+                Stray(path, asset_id, bool(pending), subset or "", *rest)
+                for path, asset_id, pending, subset, *rest in _STRAYS.read(
+                    connection, names, check_id
+                )
+            ]
+
+    def record(self, standing: Standing, puts: Sequence[Put], reopened: Sequence[int]) -> None:
+        """Commit where the check stands, what it found, and the assets that a repair reopens."""
+        now = self._manifest.wall()
+        with self._manifest.transaction() as connection:
+            if reopened:
+                reopen_assets(connection, reopened, now)
+            _FINDINGS.write(connection, [_row(standing.check_id, put) for put in puts])
+            connection.execute(
+                "UPDATE checks SET updated_at = ?, through_asset = ?, through_folder = ?, "
+                "files = ?, bytes = ?, entries = ? WHERE id = ?",
+                (
+                    now,
+                    standing.through_asset,
+                    standing.through_folder,
+                    standing.files,
+                    standing.read,
+                    standing.entries,
+                    standing.check_id,
+                ),
+            )
+
+    def finish(self, standing: Standing) -> None:
+        """The check has been over everything: see what findings have to do with each other."""
+        now = self._manifest.wall()
+        with self._manifest.transaction() as connection:
+            connection.execute(_SWAPPED, (standing.check_id,))
+            connection.execute(_CASE_VARIANTS, (standing.check_id,))
+            connection.execute(
+                "UPDATE checks SET updated_at = ?1, ended_at = ?1 WHERE id = ?2",
+                (now, standing.check_id),
+            )
+
+    def counts(self, check_id: int) -> Counter[Kind]:
+        with self._manifest.reading() as connection:
+            return Counter(
+                {
+                    Kind(kind): n
+                    for kind, n in connection.execute(
+                        "SELECT kind, count(*) FROM findings WHERE check_id = ? GROUP BY kind",
+                        (check_id,),
+                    )
+                }
+            )
+
+    def findings(self, check_id: int) -> Iterator[Put]:
+        """All of the check's, by path."""
+        with self._manifest.reading() as connection:
+            for kind, moved_to, *rest in connection.execute(
+                "SELECT kind, moved_to, path, detail, asset_id, observed_size, observed_md5, "
+                "recorded_md5 FROM findings WHERE check_id = ? ORDER BY path",
+                (check_id,),
+            ):
+                yield Put(Finding(Kind(kind), *rest), moved_to)
+
+
+def _stopped(connection: sqlite3.Connection, parts: int, *, repair: bool) -> Standing | None:
+    row = connection.execute(
+        "SELECT id, part, started_at, through_asset, through_folder, files, bytes, entries "
+        "FROM checks AS c WHERE id = (SELECT max(id) FROM checks) AND ended_at IS NULL "
+        "AND parts = ? AND repair = ? "
+        "AND NOT EXISTS (SELECT 1 FROM runs WHERE started_at >= c.started_at)",
+        (parts, int(repair)),
+    ).fetchone()
+    if row is None:
+        return None
+    check_id, part, started_at, *rest = row
+    return Standing(check_id, Part(part, parts), repair, started_at, True, *rest)
+
+
+def _next_part(connection: sqlite3.Connection, parts: int) -> int:
+    last = dict(
+        connection.execute(
+            "SELECT part, max(id) FROM checks WHERE parts = ? AND ended_at IS NOT NULL "
+            "GROUP BY part",
+            (parts,),
+        )
+    )
+    return min(range(parts), key=lambda part: last.get(part, 0))
+
+
+def _row(check_id: int, put: Put) -> tuple[int | str | None, ...]:
+    found = put.finding
+    return (
+        check_id,
+        found.path,
+        str(found.kind),
+        found.detail,
+        found.asset_id,
+        found.size,
+        found.md5,
+        found.recorded_md5,
+        put.moved_to,
+    )
