@@ -11,7 +11,9 @@ import click
 from fetcher import __version__
 from fetcher.cli.config import config_group
 from fetcher.cli.demo import demo
+from fetcher.cli.export import export
 from fetcher.cli.mirror import mirror
+from fetcher.cli.report import report
 from fetcher.cli.status import status
 from fetcher.errors import Exit, FetcherError
 from fetcher.report.text import printable
@@ -26,7 +28,7 @@ def cli() -> None:
     """
 
 
-for command in (demo, mirror, status, config_group):
+for command in (demo, mirror, status, report, export, config_group):
     cli.add_command(command)
 
 
