@@ -12,8 +12,10 @@ import click
 from fetcher import __version__
 from fetcher.cli.config import config_group
 from fetcher.cli.demo import demo
+from fetcher.cli.export import export
 from fetcher.cli.mirror import mirror
 from fetcher.cli.plan import plan
+from fetcher.cli.report import report
 from fetcher.cli.retry import retry
 from fetcher.cli.status import status
 from fetcher.cli.verify import verify
@@ -30,7 +32,7 @@ def cli() -> None:
     """
 
 
-for command in (demo, plan, mirror, verify, retry, status, config_group):
+for command in (demo, plan, mirror, verify, retry, status, report, export, config_group):
     cli.add_command(command)
 
 

@@ -8,18 +8,22 @@ plain file. One whose run was killed has its WAL beside it, and is read with it.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 from urllib.parse import quote
 
 from fetcher.errors import ManifestUnusableError
-from fetcher.manifest import guard, reopening, schema, tallies
+from fetcher.evidence import Listed, Table
+from fetcher.manifest import exporting, figures, guard, reopening, schema, tallies
 from fetcher.manifest.damage import blamed, require_all_pages
 from fetcher.manifest.faults import translated
+from fetcher.manifest.figures import Grouping
 from fetcher.manifest.places import require_plain_files
 from fetcher.manifest.reopening import Reopened
-from fetcher.model import Selection, Tally
+from fetcher.model import Selection, State, Tally
 from fetcher.policy.reopening import Reopening
 
 _PRAGMAS: Final = (
@@ -43,12 +47,44 @@ class ManifestReader:
 
     def tally(self, selection: Selection = Selection()) -> Tally:  # noqa: B008 - immutable
         """Where it stands, at one moment."""
+        with self._moment():
+            return tallies.read_selected(self._connection, selection)
+
+    def figures(self, grouping: Grouping, since: int | None = None) -> list[Table]:
+        """What a report shows, all of one moment. Raises ``UsageError`` if no run is ``since``."""
+        with self._moment():
+            return list(figures.ask(self._connection, grouping, since))
+
+    def last_settings(self) -> dict[str, Any]:
+        """The configuration that the last run worked with; empty if there was none."""
+        with translated(self._path):
+            return figures.last_settings(self._connection)
+
+    def listed(
+        self, states: Collection[State], *, by_url: bool = False, kept: bool = False
+    ) -> Iterator[Listed]:
+        """Assets in ``states``, as a stream of one moment: in list order or sorted by URL; ``kept``
+        leaves out those without a file.
+        """
+        with self._moment():
+            yield from exporting.listed(self._connection, states, by_url=by_url, kept=kept)
+
+    def extra_columns(self) -> tuple[str, ...]:
+        """Names of the columns that the lists have besides those that make an asset."""
+        with translated(self._path):
+            return exporting.extra_columns(self._connection)
+
+    @contextmanager
+    def _moment(self) -> Iterator[None]:
+        """Whatever is asked within sees the manifest as it is now."""
         with blamed(self._connection, self._path):
             self._connection.execute("BEGIN")
             try:
-                return tallies.read_selected(self._connection, selection)
+                yield
             finally:
-                self._connection.execute("ROLLBACK")
+                # A stream may be given up after its reader was closed, which rolled back already.
+                with suppress(sqlite3.ProgrammingError):
+                    self._connection.execute("ROLLBACK")
 
     def reopenable(self, wanted: Reopening) -> list[Reopened]:
         """What putting ``wanted`` back to pending would change."""

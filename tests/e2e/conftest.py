@@ -42,7 +42,8 @@ class Done:
 
 def fetcher(*arguments: str | Path) -> Done:
     """Run a command in this process."""
-    out, err = io.StringIO(), io.StringIO()
+    data, err = io.BytesIO(), io.StringIO()
+    out = io.TextIOWrapper(data, "utf-8", write_through=True)  # some write bytes
     with (
         patch.object(sys, "argv", ["fetcher", *map(str, arguments)]),
         contextlib.redirect_stdout(out),
@@ -50,7 +51,7 @@ def fetcher(*arguments: str | Path) -> Done:
         pytest.raises(SystemExit) as ended,
     ):
         main()
-    return Done(int(ended.value.code or 0), out.getvalue(), err.getvalue())
+    return Done(int(ended.value.code or 0), data.getvalue().decode(), err.getvalue())
 
 
 def finish(process: subprocess.Popen[str]) -> Done:

@@ -1,0 +1,127 @@
+"""``fetcher report``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from fetcher import __version__
+from fetcher.cli import options
+from fetcher.config import registrable_domain
+from fetcher.errors import UsageError
+from fetcher.manifest import Grouping, ManifestReader
+from fetcher.model import KEPT, HostBudget
+from fetcher.policy.hosts import GroupRule, HostGroups
+from fetcher.report import credits as crediting
+from fetcher.report import data, html
+from fetcher.report.output import STDOUT, refuse_inside, whole_file
+
+_WRITERS: Final[Mapping[str, Callable[..., None]]] = {
+    "html": html.write,
+    "csv": data.write_csv,
+    "json": data.write_json,
+    "parquet": data.write_parquet,
+}
+_NO_BUDGET: Final = HostBudget(None, 1, 1)
+
+
+@click.command()
+@click.argument("directory", type=options.FILE, metavar="DIR")
+@click.option(
+    "--as",
+    "form",
+    type=click.Choice(tuple(_WRITERS)),
+    help="What to write; html if not given.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=options.FILE,
+    metavar="FILE",
+    help="Where to; - is standard output. If not given: report.html or report.parquet here; CSV "
+    "and JSON go to standard output.",
+)
+@click.option(
+    "--since", type=int, metavar="RUN", help="Add what died, came back or changed since that run."
+)
+@click.option(
+    "--attribution",
+    type=options.FILE,
+    metavar="FILE",
+    help="Instead of a report, write the credits of what is stored: FILE.csv or FILE.html.",
+)
+@options.manifest_option
+def report(
+    *,
+    directory: Path,
+    form: str | None,
+    output: Path | None,
+    since: int | None,
+    attribution: Path | None,
+    manifest: Path | None,
+) -> None:
+    """Report on the mirror in DIR: for people as HTML with plots, for machines as data.
+
+    Changes nothing in DIR; works while a run is on, too.
+    """
+    path = options.manifest_path(directory, manifest)
+    if attribution is not None:
+        if form is not None or output is not None or since is not None:
+            raise UsageError(
+                "--attribution stands alone: it writes credits instead of a report.",
+                hint="Give the two commands one after the other.",
+            )
+        _credits(directory, path, attribution)
+        return
+    form = form or "html"
+    target = output or (STDOUT if form in {"csv", "json"} else Path(f"report.{form}"))
+    refuse_inside(directory, path, target)
+    with ManifestReader(path) as reader:
+        settings = reader.last_settings()
+        tables = reader.figures(_grouping(settings), since)
+    about = html.About(
+        str(directory),
+        datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        __version__,
+        since,
+        _texts(settings, "placeholders", "redirects"),
+        _texts(settings, "placeholders", "digests"),
+    )
+    with whole_file(target, binary=form == "parquet") as file:
+        _WRITERS[form](file, tables, about)
+    if target != STDOUT:
+        click.echo(f"Written: {target}", err=True)
+
+
+def _credits(directory: Path, path: Path, target: Path) -> None:
+    refuse_inside(directory, path, target)
+    with ManifestReader(path) as reader:
+        rows = reader.listed(KEPT, kept=True)
+        written = crediting.write(target, rows, about=str(directory))
+    click.echo(f"Written: {target}, with the credits of {written:,} images", err=True)
+
+
+def _grouping(settings: Mapping[str, Any]) -> Grouping:
+    """Hosts as the last run grouped them."""
+    hosts = settings.get("hosts")
+    groups = hosts.get("groups") if isinstance(hosts, Mapping) else None
+    patterns = {
+        str(name): _texts(group, "match")
+        for name, group in (groups.items() if isinstance(groups, Mapping) else ())
+    }
+    rules = [GroupRule(name, match, _NO_BUDGET) for name, match in patterns.items()]
+    known = HostGroups(_NO_BUDGET, rules, registrable_domain=registrable_domain)
+    return Grouping(known.group_of, patterns, registrable_domain)
+
+
+def _texts(settings: Any, *path: str) -> tuple[str, ...]:
+    """A list of texts in what a run noted, which may have been another version's."""
+    for key in path:
+        settings = settings.get(key) if isinstance(settings, Mapping) else None
+    if isinstance(settings, str):
+        return (settings,)
+    return tuple(map(str, settings)) if isinstance(settings, list) else ()

@@ -1,0 +1,150 @@
+"""Reports and exports of a real mirror: they read, and change nothing, whatever they are asked."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from fetcher.demo.steps import status
+from fetcher.manifest import schema
+from scripts.proofs import mirrors
+from scripts.proofs.mirrors import Row
+from tests.e2e.conftest import Bench, fetcher
+from tests.e2e.test_usage import refused
+from tests.manifest.test_reader import contents
+
+ROWS: Final = mirrors.gallery(8, size=600)
+
+
+def everything(directory: Path) -> dict[str, str]:
+    """Names, bytes and times of all that lies in it."""
+    folders = [directory, *(path for path in sorted(directory.rglob("*")) if path.is_dir())]
+    return {str(folder): whole(folder) for folder in folders}
+
+
+def whole(folder: Path) -> str:
+    if any(path.is_dir() for path in folder.iterdir()):
+        return "\n".join(
+            f"{path.name} {path.stat().st_mtime_ns} "
+            f"{path.read_bytes().hex() if path.is_file() else ''}"
+            for path in sorted(folder.iterdir())
+        )
+    return contents(folder)
+
+
+@pytest.fixture
+def mirrored(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    gone = Row("dead", "http://farm1.staticflickr.com/dead.jpg", "5", "", title="=1+1")
+    later = Row("late", "http://farm1.staticflickr.com/late.jpg", "5", "", title="<b>&amp;</b>")
+    bench.web.serve("/dead.jpg", status(404))
+    bench.web.serve("/late.jpg", status(503))
+    bench.mirror(bench.rows([*ROWS, gone, later]))
+    place = bench.place / "elsewhere"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    return bench
+
+
+COMMANDS: Final = (
+    ("report", "report.html"),
+    ("report --since 1 -o since.html", "since.html"),
+    ("report --as csv", None),
+    ("report --as json -o r.json", "r.json"),
+    ("report --as parquet", "report.parquet"),
+    ("report --attribution credits.csv", "credits.csv"),
+    ("report --attribution credits.html", "credits.html"),
+    ("export --as csv", None),
+    ("export --as tsv --to e.tsv", "e.tsv"),
+    ("export --as aria2 --state gone", None),
+    ("export --as img2dataset --to e.parquet", "e.parquet"),
+    ("export --as md5sums", None),
+)
+
+
+def test_they_change_nothing_in_dir(mirrored: Bench) -> None:
+    before = everything(mirrored.directory)
+    for command, file in COMMANDS:
+        name, *options = command.split()
+        done = fetcher(name, mirrored.directory, *options)
+        assert done.code == 0, done
+        assert file is None or Path(file).stat().st_size > 0
+        assert everything(mirrored.directory) == before, command
+
+
+def test_what_they_say_is_what_status_says(mirrored: Bench) -> None:
+    done = fetcher("report", mirrored.directory, "--as", "json")
+    figures = {figure["name"]: figure for figure in json.loads(done.out)["figures"]}
+    states = {row[0]: row[1] for row in figures["states"]["rows"]}
+    assert states == {"verified": 8, "gone": 1, "failed": 1}
+    assert {s: n for s, n in mirrored.status()["states"].items() if n} == states
+    assert figures["link_rot"]["rows"][0][2] == 10
+    assert figures["runs"]["rows"][0][-1].startswith("mirror ")
+
+
+def test_what_remains_can_be_mirrored_from_the_export(mirrored: Bench) -> None:
+    done = fetcher("export", mirrored.directory, "--as", "csv", "--to", "rest.csv")
+    assert (done.code, done.out, done.err) == (0, "", "1 images\n")
+    with Path("rest.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["ImageID"], row["Subset"], row["Title"]) == ("late", "train", "<b>&amp;</b>")
+    asked = mirrored.web.count()
+    # The same row again is nothing new: the DIR and the list agree.
+    mirrored.mirror(Path("rest.csv"))
+    assert mirrored.status()["total"] == 10
+    assert mirrored.web.count() == asked
+
+
+def test_states_are_chosen(mirrored: Bench) -> None:
+    for options, ids in (
+        (("--state", "gone"), ["dead"]),
+        (("--state", "gone", "--state", "failed"), ["dead", "late"]),
+        (("--state", "denied"), []),
+    ):
+        done = fetcher("export", mirrored.directory, "--as", "csv", *options)
+        assert [row["ImageID"] for row in csv.DictReader(io.StringIO(done.out))] == ids
+
+
+@pytest.fixture
+def odd(mirrored: Bench) -> Iterator[Path]:
+    """A manifest of a newer schema."""
+    path = mirrored.place / "newer.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+        connection.execute("PRAGMA user_version = 99")
+    yield path
+    assert path.with_name("newer.sqlite-wal").exists() is False
+
+
+@pytest.mark.parametrize("command", ["report", "export --as csv", "report --attribution c.csv"])
+def test_manifests_that_cannot_be_read(command: str, odd: Path, mirrored: Bench) -> None:
+    name, *options = command.split()
+    here = sorted(Path.cwd().iterdir())
+    refused(fetcher(name, mirrored.place / "nowhere", *options), "There is no manifest")
+    refused(
+        fetcher(name, mirrored.directory, *options, "--manifest", odd), "newer fetcher", "Upgrade"
+    )
+    assert sorted(Path.cwd().iterdir()) == here
+
+
+def test_commands_that_make_no_sense(mirrored: Bench) -> None:
+    before = everything(mirrored.directory)
+    here = sorted(Path.cwd().iterdir())
+    directory = mirrored.directory
+    refused(fetcher("report", directory, "--since", "9"), "no run 9", "1: ", "mirror ")
+    refused(fetcher("report", directory, "-o", directory / "r.html"), "lies inside")
+    refused(fetcher("report", directory, "--attribution", directory / "c.html"), "lies inside")
+    refused(fetcher("report", directory, "--attribution", "c.txt"), "neither CSV nor HTML")
+    refused(fetcher("report", directory, "--attribution", "c.csv", "--as", "csv"), "stands alone")
+    refused(fetcher("export", directory, "--as", "csv", "--to", directory / "e"), "lies inside")
+    refused(fetcher("export", directory, "--as", "xlsx"), "xlsx")
+    refused(fetcher("export", directory, "--as", "csv", "--state", "lost"), "lost")
+    assert everything(directory) == before
+    assert sorted(Path.cwd().iterdir()) == here
