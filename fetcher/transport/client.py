@@ -77,7 +77,7 @@ class HttpTransport:
             allow_private=options.allow_private or options.proxy is not None,
         )
         self._requests = Requests(
-            CheckedConnector(self._resolver, tls=_tls_context(options.ca_file)),
+            CheckedConnector(self._resolver, tls=_tls(options.ca_file)),
             headers={
                 "User-Agent": options.user_agent,
                 "Accept": "image/*,*/*;q=0.8",
@@ -185,6 +185,14 @@ def _replaces(result: Arrival | Redirect | Fault, kept: Path) -> bool:
     if isinstance(result, Arrival):
         return result.body.path != kept
     return isinstance(result, Fault) and result.partial is not None and result.partial.path != kept
+
+
+def _tls(ca_file: Path | None) -> Callable[[], ssl.SSLContext]:
+    """The file of the user's is read at once, as it may be none."""
+    if ca_file is None:
+        return lambda: _tls_context(None)
+    context = _tls_context(ca_file)
+    return lambda: context
 
 
 def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
