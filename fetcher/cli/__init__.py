@@ -14,7 +14,6 @@ from fetcher import __version__
 from fetcher.errors import Exit, FetcherError
 from fetcher.report.text import printable
 
-
 _COMMANDS: Final = {
     "demo": "fetcher.cli.demo:demo",
     "plan": "fetcher.cli.plan:plan",

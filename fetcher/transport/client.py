@@ -37,7 +37,7 @@ from fetcher.transport.connector import (
 from fetcher.transport.exchange import Exchange, describe
 from fetcher.transport.faults import PROXY_REFUSES_US, classify
 from fetcher.transport.intake import SpoolError, remove
-from fetcher.transport.requests import Requests
+from fetcher.transport.requests import Limits, Requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +84,9 @@ class HttpTransport:
                 "Accept-Encoding": "identity",
             },
             timeout=aiohttp.ClientTimeout(
-                total=options.total_timeout,
-                connect=options.connect_timeout,
-                sock_connect=options.connect_timeout,
-                sock_read=options.stall_timeout,
+                connect=options.connect_timeout, sock_connect=options.connect_timeout
             ),
+            limits=Limits(options.total_timeout, options.stall_timeout),
             proxy=options.proxy,
         )
 
