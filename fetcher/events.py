@@ -38,6 +38,15 @@ class CooledDown:
 
 
 @dataclass(frozen=True, slots=True)
+class BreakerOpened:
+    """Only failures came back from a host group; it is left alone for ``seconds``."""
+
+    group: str
+    seconds: float
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
 class Paused:
     """A fault of our own side; the run goes on by itself after ``seconds``."""
 
@@ -59,4 +68,13 @@ class Draining:
     in_flight: int
 
 
-Event = RowsImported | ImportFinished | Settled | CooledDown | Paused | Resumed | Draining
+Event = (
+    RowsImported
+    | ImportFinished
+    | Settled
+    | CooledDown
+    | BreakerOpened
+    | Paused
+    | Resumed
+    | Draining
+)

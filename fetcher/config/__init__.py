@@ -5,7 +5,7 @@
 result; ``derived`` makes of it what policies take.
 """
 
-from fetcher.config.derived import host_groups, redirect_rule, retry_rule, user_agent
+from fetcher.config.derived import breaker_rule, host_groups, redirect_rule, retry_rule, user_agent
 from fetcher.config.domains import registrable_domain
 from fetcher.config.keys import KeyDoc, documented_keys
 from fetcher.config.layers import Flag
@@ -26,6 +26,7 @@ __all__ = [
     "LoadedConfig",
     "Mismatched",
     "as_dict",
+    "breaker_rule",
     "documented_keys",
     "endpoint",
     "host_groups",

@@ -22,9 +22,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from fetcher.engine.keeper import Keeper
 from fetcher.engine.ledger import Entry, Ledger
 from fetcher.errors import FetcherError
-from fetcher.events import CooledDown, Draining, Paused, Resumed
+from fetcher.events import BreakerOpened, CooledDown, Draining, Paused, Resumed
 from fetcher.model import Arrival, Asset, Fate, Fault, Landed, LeaseRequest, Redirect
 from fetcher.policy import codes, urls
 from fetcher.policy.frontier import Dispatch, Frontier, WaitUntil
@@ -97,7 +98,7 @@ class Engine:
         self._runners: dict[asyncio.Task[None], None] = {}
         self._parked: list[asyncio.Future[Job | None]] = []
         self._landing_jobs: dict[int, tuple[Job, Arrival]] = {}
-        self._throttled: dict[str, int] = {}
+        self._keeper = Keeper(frontier, manifest, clock)
         self._leased = 0
         self._pauses = 0
         self._paused_until = -math.inf
@@ -137,7 +138,7 @@ class Engine:
 
     def groups(self) -> list[GroupStatus]:
         """The host groups that hold assets, for display."""
-        return list(self._frontier.status())
+        return list(self._frontier.status(self._clock.now()))
 
     # The run.
 
@@ -155,7 +156,9 @@ class Engine:
     async def _run(self) -> Ending:
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
+            await self._keeper.restore()
             settler = tasks.create_task(self._ledger.run())
+            keeper = tasks.create_task(self._keeper.run())
             feeder = tasks.create_task(self._feed())
             ending = await self._ended
             self._stopping = True
@@ -165,6 +168,8 @@ class Engine:
             await asyncio.sleep(0)  # let the landing's last delivery in
             await self._ledger.close()
             await settler
+            self._keeper.close()
+            await keeper
             await self._return_leases()
         return ending
 
@@ -327,9 +332,13 @@ class Engine:
             raise
         now = self._clock.now()
         received = 0 if isinstance(result, Redirect) else result.received
-        self._frontier.finished(job, received, now)
+        fault = result if isinstance(result, Fault) else None
+        change = self._frontier.finished(job, received, now, fault)
+        if change is not None:
+            self._keeper.note()
+            if change.shut_for:
+                self._observer.notify(BreakerOpened(change.group, change.shut_for, change.code))
         if isinstance(result, Arrival):
-            self._throttled.pop(job.group, None)
             self._landing_jobs[asset.asset_id] = (job, result)
             self._landing.submit(asset, result)
         elif isinstance(result, Redirect):
@@ -376,17 +385,17 @@ class Engine:
             self._ledger.failed(job, fault, self._clock, retry_at=None)
 
     def _cool_down(self, job: Job, fault: Fault, now: float) -> float:
-        """Leave the host group alone if it asked for that; the seconds for which."""
-        if fault.code != "rate-limited" and fault.retry_after is None:
+        """Leave the host group alone if it asked for that; the seconds for which.
+
+        A refusal that does not say for how long lowers the group's rate instead, and pauses it for
+        a round trip: the frontier knows.
+        """
+        if fault.retry_after is None:
             return 0.0
-        rule = self._options.retry
-        strikes = self._throttled[job.group] = self._throttled.get(job.group, 0) + 1
-        if fault.retry_after is not None:
-            wait = min(fault.retry_after, rule.max_retry_after)
-        else:
-            wait = rule.delay(strikes, 1.0)
+        wait = min(fault.retry_after, self._options.retry.max_retry_after)
         if wait > 0:
-            self._frontier.cool_down(job.group, now + wait, now)
+            self._frontier.cool_down(job.group, now + wait, now, fault.code)
+            self._keeper.note()
             self._observer.notify(CooledDown(job.group, wait, fault.code))
         return wait
 

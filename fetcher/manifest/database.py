@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from fetcher.errors import ManifestError
-from fetcher.manifest import runs, schema, tallies
+from fetcher.manifest import memories, runs, schema, tallies
 from fetcher.manifest.bulk import Bulk
 from fetcher.manifest.faults import translated
 from fetcher.manifest.importing import Importer
@@ -31,6 +31,7 @@ from fetcher.model import (
     Asset,
     BadRow,
     Expectation,
+    HostMemory,
     LeaseRequest,
     Outcome,
     Row,
@@ -206,6 +207,16 @@ class Database:
         """Of the selection alone; the rows are those of all sources."""
         with self._transaction("BEGIN"):
             return tallies.read_selected(self._connection, self._selection)
+
+    def host_memories(self) -> list[HostMemory]:
+        """What was learned of host groups."""
+        with translated(self._path):
+            return memories.read(self._connection)
+
+    def remember_hosts(self, learned: Sequence[HostMemory]) -> None:
+        """Each replaces what was known of its group."""
+        with self._transaction():
+            memories.write(self._connection, learned)
 
     def asset(self, asset_id: int) -> Asset | None:
         with translated(self._path):

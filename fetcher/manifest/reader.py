@@ -14,9 +14,9 @@ from typing import Final, Self
 from urllib.parse import quote
 
 from fetcher.errors import ManifestUnusableError
-from fetcher.manifest import schema, tallies
+from fetcher.manifest import memories, schema, tallies
 from fetcher.manifest.faults import translated
-from fetcher.model import Selection, Tally
+from fetcher.model import HostMemory, Selection, Tally
 
 _PRAGMAS: Final = (
     "query_only = ON",
@@ -48,6 +48,11 @@ class ManifestReader:
                 return tallies.read_selected(self._connection, selection)
             finally:
                 self._connection.execute("ROLLBACK")
+
+    def host_memories(self) -> list[HostMemory]:
+        """What runs have learned of host groups."""
+        with translated(self._path):
+            return memories.read(self._connection)
 
     def close(self) -> None:
         self._connection.close()

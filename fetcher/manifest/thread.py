@@ -28,6 +28,7 @@ from fetcher.manifest.runs import RunInfo
 from fetcher.model import (
     Asset,
     BadRow,
+    HostMemory,
     Lease,
     LeaseRequest,
     Outcome,
@@ -144,6 +145,12 @@ class ManifestThread:
 
     async def selected_tally(self) -> Tally:
         return await self._call(Database.selected_tally)
+
+    async def host_memories(self) -> Sequence[HostMemory]:
+        return await self._call(Database.host_memories)
+
+    async def remember_hosts(self, memories: Sequence[HostMemory]) -> None:
+        await self._call(lambda database: database.remember_hosts(memories))
 
     async def asset(self, asset_id: int) -> Asset | None:
         return await self._call(lambda database: database.asset(asset_id))

@@ -12,7 +12,7 @@ from typing import Any
 
 from fetcher.engine import Ending, Engine, EngineOptions
 from fetcher.events import Event
-from fetcher.model import Expectation, HostBudget, Outcome, Row, State
+from fetcher.model import Expectation, HostBudget, HostMemory, Outcome, Row, State
 from fetcher.policy.frontier import Frontier
 from fetcher.policy.hosts import GroupRule, HostGroups
 from fetcher.policy.redirects import RedirectRule
@@ -52,6 +52,8 @@ class Rig:
     drain: float = 5.0
     retry: RetryRule = RETRY
     landing_delay: float = 0.0
+    memories: Sequence[HostMemory] = ()
+    """What earlier runs have learned."""
     at: Mapping[float, Callable[[Engine], Any]] = field(default_factory=dict)
     prepare: Callable[[Rig], None] = lambda _: None
     events: list[Event] = field(default_factory=list)
@@ -69,6 +71,7 @@ class Rig:
     async def _run(self) -> Ending:
         groups = HostGroups(self.budget, self.rules, registrable_domain=lambda host: host)
         self.manifest = MemoryManifest(self.rows, group_of=groups.group_of)
+        await self.manifest.remember_hosts(self.memories)
         self.transport = ScriptedTransport(self.scripts, self.latency)
         self.landing = InlineLanding(delay=self.landing_delay)
         self.frontier = Frontier(

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from fetcher.model import (
     Asset,
+    HostMemory,
     Lease,
     LeaseRequest,
     Outcome,
@@ -31,6 +32,7 @@ class MemoryManifest:
         self.settled: dict[int, Outcome] = {}
         self.history: list[Outcome] = []
         self.leased: set[int] = set()
+        self.memories: dict[str, HostMemory] = {}
         self._group_of = group_of
         self._waiting: dict[str, deque[int]] = {}
         for row in rows:
@@ -104,3 +106,12 @@ class MemoryManifest:
         n = len(self.assets)
         expected = sum(asset.expected.size or 0 for asset in self.assets.values())
         return Tally(states, dict(codes), RowTally(n, n), expected, stored)
+
+    async def host_memories(self) -> Sequence[HostMemory]:
+        return list(self.memories.values())
+
+    async def remember_hosts(self, memories: Sequence[HostMemory]) -> None:
+        for memory in memories:
+            self.memories[memory.group] = memory
+            if memory.rate is memory.concurrency is memory.held_until is None:
+                del self.memories[memory.group]
