@@ -11,8 +11,10 @@ last decrease of the group. The next run begins a little too fast or too slow, a
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Final
 
+from fetcher.events import CooledDown
 from fetcher.policy.frontier import Frontier
 from fetcher.ports import Clock, Manifest
 
@@ -22,17 +24,36 @@ PAUSE: Final = 5.0
 class Keeper:
     """See the module's text."""
 
-    def __init__(self, frontier: Frontier, manifest: Manifest, clock: Clock) -> None:
+    def __init__(
+        self, frontier: Frontier, manifest: Manifest, clock: Clock, *, longest: float
+    ) -> None:
+        """``longest``: seconds for which a group is left alone at most, whatever is written (by a
+        clock that went wrong, or under a configuration that has changed).
+        """
         self._frontier = frontier
+        self._longest = longest
         self._manifest = manifest
         self._clock = clock
         self._news = asyncio.Event()
         self._closing = asyncio.Event()
 
-    async def restore(self) -> None:
-        """Tell the frontier what earlier runs have learned."""
-        memories = await self._manifest.host_memories()
-        self._frontier.recall(memories, self._clock.now(), self._clock.wall())
+    async def restore(self) -> list[CooledDown]:
+        """Tell the frontier what earlier runs have learned; the cool-downs that still hold."""
+        wall = self._clock.wall()
+        memories = [
+            replace(memory, held_until=min(memory.held_until, wall + self._longest))
+            if memory.held_until is not None
+            else memory
+            for memory in await self._manifest.host_memories()
+        ]
+        self._frontier.recall(memories, self._clock.now(), wall)
+        return [
+            CooledDown(memory.group, memory.held_until - wall, memory.held_code)
+            for memory in memories
+            if memory.held_until is not None
+            and memory.held_until > wall
+            and memory.held_code is not None
+        ]
 
     def note(self) -> None:
         """Something has changed for the worse."""

@@ -98,7 +98,8 @@ class Engine:
         self._runners: dict[asyncio.Task[None], None] = {}
         self._parked: list[asyncio.Future[Job | None]] = []
         self._landing_jobs: dict[int, tuple[Job, Arrival]] = {}
-        self._keeper = Keeper(frontier, manifest, clock)
+        longest = max(options.retry.max_retry_after, options.retry.max_delay)
+        self._keeper = Keeper(frontier, manifest, clock, longest=longest)
         self._leased = 0
         self._pauses = 0
         self._paused_until = -math.inf
@@ -156,7 +157,8 @@ class Engine:
     async def _run(self) -> Ending:
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
-            await self._keeper.restore()
+            for cool_down in await self._keeper.restore():
+                self._observer.notify(cool_down)
             settler = tasks.create_task(self._ledger.run())
             keeper = tasks.create_task(self._keeper.run())
             feeder = tasks.create_task(self._feed())

@@ -206,7 +206,19 @@ def test_a_cool_down_outlives_the_run() -> None:
     again = one(GOOD)
     again.memories = [memory]  # virtual time begins anew: the clock shows what it showed at first
     again.run()
+    assert CooledDown("a.test", 300.0, "rate-limited") in [
+        CooledDown(e.group, round(e.seconds), e.code)
+        for e in again.events
+        if isinstance(e, CooledDown)
+    ]
     assert again.transport.times("http://") == [pytest.approx(300, abs=1)]
+
+
+def test_no_memory_holds_a_group_longer_than_the_rule_allows() -> None:
+    memory = HostMemory("a.test", 0.0, held_until=clock.EPOCH + 1e9, held_code="rate-limited")
+    rig = one(GOOD, memories=[memory])
+    rig.run()
+    assert rig.transport.times("http://") == [pytest.approx(RETRY.max_retry_after)]
 
 
 def test_learned_limits_are_written_when_they_are_learned() -> None:
