@@ -291,7 +291,27 @@ _PAST_STATES: Final = (
     END""",
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_V1, _ROBOTS, _CHECKS, _PAST_STATES)
+_HOST_MEMORIES: Final = (
+    # What runs have learned of host groups (``fetcher.model.HostMemory``); times are epoch seconds.
+    """CREATE TABLE host_memories (
+        host_group TEXT PRIMARY KEY,
+        at REAL NOT NULL,
+        rate REAL,
+        bad_rate REAL,
+        concurrency INTEGER,
+        code TEXT,
+        held_until REAL,
+        held_code TEXT
+    ) STRICT, WITHOUT ROWID""",
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
+    _V1,
+    _ROBOTS,
+    _CHECKS,
+    _PAST_STATES,
+    _HOST_MEMORIES,
+)
 """Statements that lead from version ``index`` to the next; never edited once released."""
 
 
