@@ -18,7 +18,10 @@ from tests.e2e.conftest import Bench, finish
 from tests.e2e.littleweb import PATIENCE
 from tests.e2e.test_stopping import read_until
 
-TWO: Final = {"fetch": {"processes": 2, "concurrency": 32}}
+TWO: Final = {
+    "fetch": {"processes": 2, "concurrency": 32},
+    "hosts": {"default": {"adapt": False}},
+}
 LARGE: Final = Picture(300_000, "large")
 HELD: Final = 16
 
