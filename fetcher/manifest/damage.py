@@ -40,6 +40,8 @@ SEARCHED: Final = 1 << 30
 """Bytes up to which a manifest is searched for the cause of an error that makes no sense: some ten
 seconds."""
 
+_SENSELESS: Final = (sqlite3.Error, TypeError, ValueError, LookupError)
+"""What comes of values that cannot be where they were found, unless it comes of a bug."""
 _TEXTS: Final = "SELECT name, sql FROM main.sqlite_schema WHERE name NOT LIKE 'sqlite_%'"
 _NO_JSON: Final = "SELECT 1 FROM details WHERE NOT json_valid(extra) LIMIT 1"
 _LAW_1: Final = (
@@ -121,7 +123,7 @@ def blamed(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
     try:
         with translated(path):
             yield
-    except sqlite3.Error as error:
+    except _SENSELESS as error:
         if (found := _search(connection, path)) is not None:
             raise damaged(path, found) from error
         raise

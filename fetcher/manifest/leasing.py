@@ -29,6 +29,12 @@ _PATIENCE: Final = 20_000
 """Assets looked at in one slice of a lease: some tens of milliseconds."""
 _TURNS: Final = 16_384
 """Groups whose turn among their hosts is remembered; forgetting costs only fairness."""
+_TYPES: Final = frozenset(
+    (int, str, str, str, str, size, md5, int, int, int, int, int)
+    for size in (int, type(None))
+    for md5 in (str, type(None))
+)
+"""What the columns of an asset may be."""
 
 
 @dataclass(slots=True)
@@ -252,6 +258,11 @@ def _turns(looks: Sequence[_Look], room: dict[str, int], limit: int) -> Iterator
 
 
 def _leased(row: list[Any]) -> Leased:
+    """Raises ``TypeError`` if the manifest holds what cannot be there: a column's type binds who
+    writes by way of SQLite, and no disk. It must not get any further as if it could.
+    """
+    if tuple(map(type, row)) not in _TYPES:
+        raise TypeError(f"no asset: {row}")
     asset_id, image_id, subset, url, host, size, md5, attempts, ever, code, host_id, subset_id = row
     asset = Asset(asset_id, image_id, subset, url, host, Expectation(size, md5), attempts)
     return Leased(asset, attempts, ever, code, host_id, subset_id)

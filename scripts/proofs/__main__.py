@@ -12,7 +12,17 @@ from pathlib import Path
 import click
 
 from scripts.fuzzing import fuzzing
-from scripts.proofs import hashing, kill, rate, reporting, simulate, throttle, verifying
+from scripts.proofs import (
+    hashing,
+    kill,
+    mischief,
+    rate,
+    reporting,
+    simulate,
+    soak,
+    throttle,
+    verifying,
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -188,6 +198,34 @@ def prove_throttle(limit: float, burst: float, retry_after: int | None, seconds:
         f"{report.used:.1%} of {limit:g}/s used, {report.refused_share:.2%} refused"
     )
     _end(holds=report.holds)
+
+
+@prove.command("soak")
+@click.option("--minutes", type=click.FloatRange(0.1), default=30, show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True)
+@click.option(
+    "--samples", type=click.Path(path_type=Path), help="Also write what was sampled there, as CSV."
+)
+def prove_soak(minutes: float, seed: int, samples: Path | None) -> None:
+    """Mirror under mixed faults for as long; every law holds, memory and descriptors are flat."""
+    with _place() as place:
+        report = soak.prove(Path(place), seconds=minutes * 60, seed=seed)
+    if samples is not None:
+        samples.write_text("".join(f"{line}\n" for line in soak.csv(report)), encoding="utf-8")
+    for breach in report.breaches[:50]:
+        click.echo(breach)
+    did = ", ".join(f"{count} {name}" for name, count in report.done.items())
+    states = ", ".join(f"{count:,} {state}" for state, count in report.states.most_common())
+    click.echo(f"{report.images:,} images of {len(mischief.KINDS) + 1} kinds: {states}")
+    click.echo(f"{report.requests:,} requests, worst window {report.worst_window:+.1f}; {did}")
+    for flat in report.flatness():
+        click.echo(
+            f"{flat.name}: {flat.memory / 1024:+.1f} KiB and {flat.descriptors:+.2f} descriptors a "
+            f"minute; {flat.least / 2**20:.1f} to {flat.most / 2**20:.1f} MiB, at most "
+            f"{flat.most_descriptors} descriptors"
+        )
+    click.echo(f"{len(report.samples):,} samples, {len(report.breaches)} breaches")
+    _end(holds=report.flat and not report.breaches)
 
 
 def _place() -> tempfile.TemporaryDirectory[str]:

@@ -27,6 +27,7 @@ from typing import Final
 from fetcher.demo.process import WebProcess
 from fetcher.demo.steps import Answer, Close, Picture, status
 from scripts.proofs import laws, mirrors
+from scripts.proofs.family import below, runs
 from scripts.proofs.mirrors import Row
 
 PATIENCE: Final = 120.0
@@ -190,7 +191,7 @@ class _Trial:
             deadline = time.monotonic() + (otherwise if late else PATIENCE)
             while self._goes_on(process, moment, late=late) and time.monotonic() < deadline:
                 time.sleep(_POLL)
-            family = _family(process.pid)
+            family = below(process.pid)
             self.unfinished += process.poll() is None
             _kill(process, family, target, chance)
             process.communicate(timeout=PATIENCE)
@@ -225,16 +226,6 @@ class _Trial:
                 self._settled.setdefault(path, asked[path])
 
 
-def _family(pid: int) -> list[int]:
-    """The processes that ``pid`` has started and that still run, and those that these have."""
-    found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        with suppress(OSError):
-            for child in map(int, task.read_text().split()):
-                found += [child, *_family(child)]
-    return found
-
-
 def _kill(
     process: Popen[str], family: Sequence[int], target: Target, chance: random.Random
 ) -> None:
@@ -252,15 +243,7 @@ def _kill(
 def _wait_for(family: Sequence[int]) -> None:
     """Whoever outlived the kill ends by itself. Raises ``TimeoutError`` if not."""
     deadline = time.monotonic() + PATIENCE
-    while any(_runs(pid) for pid in family):
+    while any(runs(pid) for pid in family):
         if time.monotonic() > deadline:
             raise TimeoutError(f"of {family}, one goes on without its parent")
         time.sleep(_POLL)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state.rpartition(") ")[2][:1] != "Z"

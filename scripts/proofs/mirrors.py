@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import yaml
 
@@ -94,9 +94,11 @@ def start(
     cwd: Path | None = None,
     kill_at: str | None = None,
     powerless: bool = False,
+    told: IO[str] | None = None,
 ) -> subprocess.Popen[str]:
     """``fetcher`` as a process of its own, the first of a group of its own; ``kill_at`` names a
     point where it is killed (``fetcher.killpoints``). ``powerless``: permissions hold for root.
+    ``told`` takes what it says, in place of pipes that somebody has to read.
     """
     command = [sys.executable, "-m", "fetcher", *map(str, arguments)]
     if powerless and os.getuid() == 0:
@@ -107,7 +109,7 @@ def start(
         cwd=cwd,
         env=os.environ | armed,
         process_group=0,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE if told is None else told,
+        stderr=subprocess.PIPE if told is None else told,
         text=True,
     )

@@ -69,7 +69,9 @@ class Network:
         await asyncio.sleep(0.01)
         self.life.check()
         now, group = asyncio.get_running_loop().time(), self.scenario.pages[url].group
-        return self.web.outage(None, now) is None and self.web.outage(group, now) is None
+        reached = self.web.outage(None, now) is None and self.web.outage(group, now) is None
+        self.witness.reached(somebody=reached)
+        return reached
 
     async def close(self) -> None:
         self.life.check()

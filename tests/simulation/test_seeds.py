@@ -26,6 +26,15 @@ def test_every_law_holds(first: int) -> None:
         assert summary.counts[kind] >= least, kind
 
 
+@pytest.mark.parametrize("seed", [1069, 1230, 1948, 2115, 2169, 3974, 4506])
+def test_what_is_excused_is_not_taken_for_open(seed: int) -> None:
+    """Our own network fails while there is a pause, or others start first after it: a witness that
+    took those who had been silent for open, or for redirected still, saw breaches there.
+    """
+    done = simulate(seed)
+    assert done.holds, str(done)
+
+
 @pytest.mark.parametrize("seed", [7, 12, 96, 1101])
 def test_a_seed_is_the_same_life_each_time(seed: int) -> None:
     """In this process, and in another whose sets of texts have another order."""

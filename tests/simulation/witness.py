@@ -115,6 +115,9 @@ class Witness:
         """First requests of attempts, by asset."""
         self.explained: Counter[int] = Counter()
         self._silent: set[int] = set()
+        """Those that may be asked for again without an attempt, and hold no slot until then."""
+        self._dark_at = self._lit_at = -1.0
+        """When a look whether anybody can be reached found nobody, or somebody."""
         self._adopted: set[int] = set()
         self._moved_at = 0.0
         self.ended = True
@@ -136,9 +139,9 @@ class Witness:
         """What is open now has cost a request and is not counted as an attempt."""
         self.ended = True
         self.trace.require(
-            len(self._slots) <= self._scenario.limits.concurrency,
+            len(self._taken()) <= self._scenario.limits.concurrency,
             "law 5",
-            lambda: f"{len(self._slots)} attempts were lost",
+            lambda: f"{len(self._taken())} attempts were lost",
         )
         for asset_id in tuple(self._open):
             self._close(asset_id, "run ended")
@@ -152,6 +155,8 @@ class Witness:
     def sent(self, request: FetchRequest) -> None:
         now, asset_id, url = self._moves(), request.asset_id, request.url
         self.trace.note("GET", asset_id, url)
+        if asset_id in self._silent:  # what it was asked for before has come to nothing
+            self._close(asset_id, "ours")
         asset = self._records.leased.get(asset_id)
         if asset is None:
             self.trace.breach("law 5", f"asset {asset_id} is asked for, and not leased")
@@ -178,18 +183,21 @@ class Witness:
 
     def _takes_slot(self, request: FetchRequest, now: float) -> None:
         asset_id = request.asset_id
-        if asset_id in self._silent:
-            self._close(asset_id, "ours")
         if asset_id in self._slots:
             self.trace.breach("law 5", f"asset {asset_id} is asked for twice at once")
         self._slots[asset_id] = request.memory
         self._asked_at[asset_id] = now
         limits = self._scenario.limits
-        if len(self._slots) > limits.concurrency:
-            self.trace.breach("law 7", f"{len(self._slots)} attempts hold a slot")
-        memory = sum(self._slots.values())
-        if memory > limits.memory and len(self._slots) > 1 and memory > request.memory:
+        taken = self._taken()
+        if len(taken) > limits.concurrency:
+            self.trace.breach("law 7", f"{len(taken)} attempts hold a slot")
+        memory = sum(taken)
+        if memory > limits.memory and len(taken) > 1 and memory > request.memory:
             self.trace.breach("law 7", f"{memory} bytes of memory are promised")
+
+    def _taken(self) -> list[int]:
+        """The memory of each attempt that holds a slot for certain."""
+        return [memory for asset_id, memory in self._slots.items() if asset_id not in self._silent]
 
     def answered(self, request: FetchRequest, result: Arrival | Redirect | Fault) -> None:
         self._moves()
@@ -222,10 +230,23 @@ class Witness:
             self._close(asset_id, "ours")
             return
         self._last[asset_id] = ("fault", fault)
+        if self._dark_at == self.trace.clock():
+            self.excuses()
         if url is not None and fault.retry_after is not None:
             wait = min(fault.retry_after, self._scenario.retry.max_retry_after)
             now = self.trace.clock()
             self._gates[self._scenario.pages[url].group].close(now + wait, now)
+
+    def reached(self, *, somebody: bool) -> None:
+        """A host was tried whether it can be reached. If none of those that are tried together can,
+        that is an excuse, whether or not there is a pause already that hides the one for it.
+        """
+        now = self.trace.clock()
+        if somebody:
+            self._lit_at, self._dark_at = now, -1.0
+        elif self._lit_at != now:
+            self._dark_at = now
+            self.excuses()
 
     def excuses(self) -> None:
         """Hosts of several owners were silent, and nobody else spoke: whoever has failed so, and is

@@ -20,8 +20,8 @@ LONG = 30.0
 """Seconds: a timeout that does not strike in a test."""
 SOON = 0.05
 """Seconds: one that does."""
-LATER = 0.1
-"""Seconds: one that does, but not before what was sent at once has come."""
+STALLS = (0.1, 1.0, 8.0)
+"""Seconds: ones that do, but not before what was sent at once has come; see ``stalling``."""
 MEMORY = 1 << 20
 AGENT = "fetcher/1.2 (+https://example.org/bot)"
 
@@ -81,6 +81,33 @@ class Rig:
 
 
 MakeRig = Callable[..., Rig]
+
+
+async def stalling(make_rig: MakeRig, holds: Callable[[Rig], Awaitable[None]]) -> None:
+    """``holds`` of a rig whose stall timeout strikes; it asserts how much had come by then.
+
+    A machine that has other things to do may pass on what was sent after the timeout only, and no
+    timeout is so long that it could not. So what does not hold with a short one is tried anew with
+    longer ones: what is wrong is wrong with all of them.
+    """
+    for stall in STALLS[:-1]:
+        rig = make_rig(stall_timeout=stall)
+        try:
+            return await holds(rig)
+        except AssertionError:
+            for path in rig.folder.iterdir():
+                path.unlink()
+    return await holds(make_rig(stall_timeout=STALLS[-1]))
+
+
+async def at_some_pace(holds: Callable[[float], Awaitable[None]]) -> None:
+    """``holds`` with all times as they are, or several times as long: likewise."""
+    for factor in (1.0, 5.0):
+        try:
+            return await holds(factor)
+        except AssertionError:
+            continue
+    return await holds(25.0)
 
 
 def options(**changes: Any) -> TransportOptions:

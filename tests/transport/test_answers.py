@@ -41,7 +41,15 @@ from fetcher.demo.steps import (
 )
 from fetcher.demo.wire import LAST_MODIFIED
 from fetcher.model import Arrival, Fault, Redirect, Validators
-from tests.transport.harness import LATER, LONG, MEMORY, SOON, MakeRig, Rig, bytes_of
+from tests.transport.harness import (
+    MEMORY,
+    SOON,
+    MakeRig,
+    Rig,
+    at_some_pace,
+    bytes_of,
+    stalling,
+)
 
 SIZE = 50_000
 BIG = 1_300_000
@@ -293,34 +301,37 @@ def expected_of(framing: Framing, end: End, size: int) -> Cut:
 async def test_what_came_before_the_end_is_kept(
     make_rig: MakeRig, kind: type[End], framing: Framing, size: int, memory: int
 ) -> None:
-    rig = make_rig(stall_timeout=LATER if kind is Stall else LONG)
-    image = picture("k", size)
-    ends = [kind(at) for at in (0, 1, size // 2, size - 1, None)]
-    for end in ends:
-        rig.web.serve(f"/{end.at}", Answer(Picture(size, "k"), framing=framing, end=end))
-    results = await asyncio.gather(
-        *(
-            rig.fetch(f"/{end.at}", memory=memory, spool=rig.folder / f"{end.at}.part")
-            for end in ends
+    async def holds(rig: Rig) -> None:
+        before = rig.web.count()
+        image = picture("k", size)
+        ends = [kind(at) for at in (0, 1, size // 2, size - 1, None)]
+        for end in ends:
+            rig.web.serve(f"/{end.at}", Answer(Picture(size, "k"), framing=framing, end=end))
+        results = await asyncio.gather(
+            *(
+                rig.fetch(f"/{end.at}", memory=memory, spool=rig.folder / f"{end.at}.part")
+                for end in ends
+            )
         )
-    )
-    kept = {}
-    for end, result in zip(ends, results, strict=True):
-        cut = expected_of(framing, end, size)
-        spool = rig.folder / f"{end.at}.part"
-        if cut.code is None:
-            assert isinstance(result, Arrival)
-            assert bytes_of(result) == image[: cut.at]
-            spooled = cut.at > memory
-        else:
-            assert isinstance(result, Fault)
-            assert (result.code, result.received, result.http_status) == (cut.code, cut.at, 200)
-            check_kept(spool, result, image[: cut.at])
-            spooled = cut.at > 0
-        if spooled:
-            kept[spool.name] = cut.at
-    assert rig.files() == kept
-    assert rig.web.count() == len(ends)
+        kept = {}
+        for end, result in zip(ends, results, strict=True):
+            cut = expected_of(framing, end, size)
+            spool = rig.folder / f"{end.at}.part"
+            if cut.code is None:
+                assert isinstance(result, Arrival)
+                assert bytes_of(result) == image[: cut.at]
+                spooled = cut.at > memory
+            else:
+                assert isinstance(result, Fault)
+                assert (result.code, result.received, result.http_status) == (cut.code, cut.at, 200)
+                check_kept(spool, result, image[: cut.at])
+                spooled = cut.at > 0
+            if spooled:
+                kept[spool.name] = cut.at
+        assert rig.files() == kept
+        assert rig.web.count() - before == len(ends)
+
+    await (stalling(make_rig, holds) if kind is Stall else holds(make_rig()))
 
 
 def check_kept(spool: Path, fault: Fault, data: bytes) -> None:
@@ -386,9 +397,13 @@ async def test_silence_stalls(make_rig: MakeRig) -> None:
 
 async def test_slow_is_not_stalled(make_rig: MakeRig) -> None:
     """Longer in all than a stall would be."""
-    rig = make_rig(stall_timeout=0.5)
-    rig.web.serve("/a", Answer(Picture(600), pace=Trickle(100, 0.12)))
-    assert (await rig.arrival("/a")).body.size == 600
+
+    async def holds(factor: float) -> None:
+        rig = make_rig(stall_timeout=0.5 * factor)
+        rig.web.serve("/a", Answer(Picture(600), pace=Trickle(100, 0.12 * factor)))
+        assert (await rig.arrival("/a")).body.size == 600
+
+    await at_some_pace(holds)
 
 
 async def test_slow_is_too_slow_in_the_end(make_rig: MakeRig) -> None:
@@ -401,11 +416,15 @@ async def test_slow_is_too_slow_in_the_end(make_rig: MakeRig) -> None:
 
 async def test_the_total_is_for_one_request(make_rig: MakeRig) -> None:
     """Not for the next one over the same connection."""
-    rig = make_rig(total_timeout=0.4)
-    rig.web.serve("/a", Answer(Picture(600), delay=0.24))
-    for _ in range(2):
-        await rig.arrival("/a")
-    assert len({request.client for request in rig.web.requests}) == 1
+
+    async def holds(factor: float) -> None:
+        rig = make_rig(total_timeout=0.4 * factor)
+        rig.web.serve("/a", Answer(Picture(600), delay=0.24 * factor))
+        for _ in range(2):
+            await rig.arrival("/a")
+        assert len({request.client for request in rig.web.requests[-2:]}) == 1
+
+    await at_some_pace(holds)
 
 
 async def test_the_total_includes_the_wait_for_an_answer(make_rig: MakeRig) -> None:

@@ -29,7 +29,7 @@ from fetcher.demo.steps import (
 from fetcher.demo.wire import LAST_MODIFIED
 from fetcher.model import Arrival, Fault, Partial, Redirect
 from fetcher.model import Validators as Told
-from tests.transport.harness import LATER, LONG, MEMORY, SOON, MakeRig, Rig, bytes_of
+from tests.transport.harness import MEMORY, SOON, MakeRig, Rig, bytes_of, stalling
 
 SIZE = 50_000
 CUT = 20_000
@@ -159,19 +159,23 @@ async def test_a_new_beginning_that_is_cut_too(rig: Rig, spool: str) -> None:
 async def test_cut_again_and_again_it_grows(
     make_rig: MakeRig, kind: type[Close | Reset | Stall], memory: int
 ) -> None:
-    rig = make_rig(stall_timeout=LATER if kind is Stall else LONG)
-    partial = await cut_once(rig, Answer(PICTURE, end=kind(0)), Answer(PICTURE, end=kind(9_000)))
-    for size in (CUT, CUT + 9_000, CUT + 18_000):
-        fault = await rig.fault("/a", partial=partial, memory=memory)
-        assert fault.partial is not None
-        assert (fault.partial.path, fault.partial.size) == (rig.spool, size)
-        assert fault.received == size - partial.size
-        assert fault.partial.validators == Told(TAG, LAST_MODIFIED)
-        assert rig.spool.read_bytes() == IMAGE[:size]
-        partial = fault.partial
-    rig.web.serve("/a", Answer(PICTURE))
-    assert bytes_of(await rig.arrival("/a", partial=partial, memory=memory)) == IMAGE
-    assert rig.web.requests[-1].headers["range"] == "bytes=38000-"
+    async def holds(rig: Rig) -> None:
+        partial = await cut_once(
+            rig, Answer(PICTURE, end=kind(0)), Answer(PICTURE, end=kind(9_000))
+        )
+        for size in (CUT, CUT + 9_000, CUT + 18_000):
+            fault = await rig.fault("/a", partial=partial, memory=memory)
+            assert fault.partial is not None
+            assert (fault.partial.path, fault.partial.size) == (rig.spool, size)
+            assert fault.received == size - partial.size
+            assert fault.partial.validators == Told(TAG, LAST_MODIFIED)
+            assert rig.spool.read_bytes() == IMAGE[:size]
+            partial = fault.partial
+        rig.web.serve("/a", Answer(PICTURE))
+        assert bytes_of(await rig.arrival("/a", partial=partial, memory=memory)) == IMAGE
+        assert rig.web.requests[-1].headers["range"] == "bytes=38000-"
+
+    await (stalling(make_rig, holds) if kind is Stall else holds(make_rig()))
 
 
 NOT_NOW: dict[str, tuple[Step, str]] = {

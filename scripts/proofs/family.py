@@ -1,0 +1,69 @@
+"""The processes of a run, seen from outside: which there are, and what they hold, from /proc.
+
+What a process holds is its proportional set size: memory that a fork shares with its parent is
+counted once over the family, and pages of files that nobody else maps are counted whole.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a process has at a moment."""
+
+    memory: int
+    """Bytes: its proportional set size."""
+    resident: int
+    """Bytes: its resident set, what it shares counted whole."""
+    descriptors: int
+
+
+def children(pid: int) -> list[int]:
+    """The processes that ``pid`` has started and that still run; oldest first."""
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            found += map(int, task.read_text().split())
+    return sorted(found)
+
+
+def below(pid: int) -> list[int]:
+    """The children of ``pid``, and those that these have."""
+    found: list[int] = []
+    for child in children(pid):
+        found += [child, *below(child)]
+    return found
+
+
+def runs(pid: int) -> bool:
+    """Whether there is such a process, and it has not ended."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state.rpartition(") ")[2][:1] != "Z"
+
+
+def is_tracker(pid: int) -> bool:
+    """Whether it is no worker but the process by which Python tidies up after spawned ones."""
+    with suppress(OSError):
+        return b"resource_tracker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False
+
+
+def held(pid: int) -> Held | None:
+    """``None`` if it has gone."""
+    try:
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+        descriptors = sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    sizes = {
+        name: int(rest.split()[0]) * 1024
+        for name, _, rest in (line.partition(":") for line in rollup.splitlines()[1:])
+    }
+    return Held(sizes["Pss"], sizes["Rss"], descriptors)
