@@ -10,6 +10,7 @@ from typing import NoReturn
 import click
 
 from fetcher import __version__
+from fetcher.cli.audit import audit
 from fetcher.cli.config import config_group
 from fetcher.cli.demo import demo
 from fetcher.cli.export import export
@@ -32,7 +33,7 @@ def cli() -> None:
     """
 
 
-for command in (demo, plan, mirror, verify, retry, status, report, export, config_group):
+for command in (demo, plan, mirror, audit, verify, retry, status, report, export, config_group):
     cli.add_command(command)
 
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from fetcher.manifest.ring import GROUPS, Place, Ring
+from fetcher.manifest.ring import GROUPS, PENDING_ASSETS, Place, Queue, Ring
 from fetcher.manifest.schema import PENDING
 from fetcher.model import Asset, Expectation, LeaseRequest, Selection
 
@@ -43,6 +43,8 @@ class Leased:
     subset_id: int
     superseded: bool = False
     """A list changed the asset while it was out: its outcome says nothing of what it is now."""
+    stored: bool = False
+    """An audit asks for it, and there is a file: its row says what that is, and stays as it is."""
 
     def copy(self) -> Leased:
         return Leased(
@@ -53,6 +55,7 @@ class Leased:
             self.host_id,
             self.subset_id,
             self.superseded,
+            self.stored,
         )
 
 
@@ -107,10 +110,11 @@ class Leases:
         *,
         group_of: Callable[[str], str],
         selection: Selection,
+        queue: Queue = PENDING_ASSETS,
     ) -> None:
         self._connection = connection
         self._selection = selection
-        self._ring = Ring(connection, group_of)
+        self._ring = Ring(connection, group_of, queue)
         self._out: dict[int, Leased] = {}
         self._last_group = ""
         self._last_host: dict[str, int] = {}
@@ -252,6 +256,7 @@ def _turns(looks: Sequence[_Look], room: dict[str, int], limit: int) -> Iterator
 
 
 def _leased(row: list[Any]) -> Leased:
-    asset_id, image_id, subset, url, host, size, md5, attempts, ever, code, host_id, subset_id = row
+    asset_id, image_id, subset, url, host, size, md5, attempts, ever, code, *more = row
+    host_id, subset_id, stored = more
     asset = Asset(asset_id, image_id, subset, url, host, Expectation(size, md5), attempts)
-    return Leased(asset, attempts, ever, code, host_id, subset_id)
+    return Leased(asset, attempts, ever, code, host_id, subset_id, stored=bool(stored))

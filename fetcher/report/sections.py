@@ -133,6 +133,21 @@ SECTIONS: Final = (
         "Over time",
         (
             View(
+                "audits",
+                "Audits",
+                "What each audit found of what it asked for. A HEAD compares no bytes: what it "
+                "calls present has the listed length and is an image.",
+                "There was no audit.",
+            ),
+            View(
+                "audit_rates",
+                "What audits say of the whole list",
+                "Shares of the images listed, with 95 % intervals: Wilson's, of the sum weighted "
+                "over the strata, with Kish's effective sample size 1 / sum(W² / n). Of a whole "
+                "list there is nothing to estimate.",
+                "There was no audit.",
+            ),
+            View(
                 "link_rot",
                 "What each run found",
                 "Of the images that the run asked for, by the last attempt in it. A run that asked "

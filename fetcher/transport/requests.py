@@ -119,9 +119,11 @@ class Requests:
             self._close_longest_idle()
         await self._connector.close()
 
-    def get(self, destination: Destination, headers: Mapping[str, str]) -> Get:
-        """One GET, to be entered: ``async with requests.get(…) as response``."""
-        return Get(self, destination, headers)
+    def ask(
+        self, destination: Destination, headers: Mapping[str, str], *, head: bool = False
+    ) -> Ask:
+        """One GET or HEAD, to be entered: ``async with requests.ask(…) as response``."""
+        return Ask(self, destination, headers, head=head)
 
     async def reach(self, origin: Origin) -> None:
         """Open a new connection, and keep it for the next request there. Raises as the library."""
@@ -198,19 +200,25 @@ class Requests:
         return opened
 
 
-class Get:
+class Ask:
     """From the request to the head of its answer; in the end, what becomes of the connection.
 
     Raises as the library does. ``TimeoutError`` itself is the total timeout, which goes on to hold
     while the body is read.
     """
 
-    __slots__ = ("_alarm", "_content", "_destination", "_headers", "_opened", "_requests")
+    __slots__ = ("_alarm", "_content", "_destination", "_head", "_headers", "_opened", "_requests")
 
     def __init__(
-        self, requests: Requests, destination: Destination, headers: Mapping[str, str]
+        self,
+        requests: Requests,
+        destination: Destination,
+        headers: Mapping[str, str],
+        *,
+        head: bool,
     ) -> None:
         self._requests = requests
+        self._head = head
         self._destination = destination
         self._headers = headers
         self._content: aiohttp.StreamReader | None = None
@@ -226,6 +234,7 @@ class Get:
         )
         try:
             protocol.set_response_params(
+                skip_payload=self._head,
                 read_until_eof=True,
                 auto_decompress=False,
                 read_timeout=requests.stall,
@@ -252,7 +261,8 @@ class Get:
 
     def _send(self, opened: _Open) -> None:
         protocol = opened.protocol
-        line = f"GET {self._requests.target(self._destination)} HTTP/1.1\r\n".encode("ascii")
+        method = "HEAD" if self._head else "GET"
+        line = f"{method} {self._requests.target(self._destination)} HTTP/1.1\r\n".encode("ascii")
         if (spoken := protocol.exception()) is not None:
             raise spoken  # it broke, or was spoken over, before anything was asked
         if protocol.transport is None:

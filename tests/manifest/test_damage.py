@@ -217,7 +217,7 @@ def test_changed_anywhere_it_is_told_or_does_no_harm(whole: bytes, path: Path) -
             refusals.append(error)
         for file in path.parent.iterdir():
             file.unlink()
-    assert len(refusals) > CHANGES // 3
+    assert len(refusals) > CHANGES // 4  # a third of the pages are of tables that are empty
     assert all(str(path) in error.sentence and error.hint for error in refusals)
 
 
