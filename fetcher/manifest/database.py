@@ -323,10 +323,10 @@ def connect(path: Path, *, images_stored: bool) -> sqlite3.Connection:
         version = schema.version_of(connection, path)  # before anything is changed
         if images_stored and was_there:
             damage.require_more_than_nothing(version, path)
+        damage.require_all_pages(connection, path)  # the last one may have a part of the schema
         guard.require_own_schema(connection, path, version)
         _log_ahead(connection, path)
         reached(Point.LOG_AHEAD)
-        damage.require_all_pages(connection, path)
         schema.migrate(connection, path)
         with damage.blamed(connection, path):
             damage.look_inside(connection, path)

@@ -466,3 +466,15 @@ def test_a_sample_of_real_rows_tells_of_all(bench: Bench, sample_list: Path) -> 
     truth = sum(state == "gone" for state, _ in script.values()) / 3_000
     assert found["low"] <= truth <= found["high"]
     assert found["high"] - found["low"] < 0.1
+
+
+def test_an_audit_has_not_settled_what_a_mirror_stored(bench: Bench) -> None:
+    """When the image is opened again, its past is of the run that stored it."""
+    bench.web.serve("/a.jpg", shown("a"), status(404), host=HOST)
+    rows = bench.rows([row("a")])
+    config = bench.config(FAST)
+    assert bench.mirror(rows, config=config).code == 0
+    assert audit(bench, rows, config=config).code == 1
+    again = fetcher("retry", bench.directory, "--state", "verified", "--include-kept")
+    assert again.code == 0, again
+    assert select(bench, "SELECT in_run, until_run FROM past_states") == [(1, 3)]
