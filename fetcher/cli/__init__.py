@@ -19,6 +19,7 @@ from fetcher.cli.plan import plan
 from fetcher.cli.report import report
 from fetcher.cli.retry import retry
 from fetcher.cli.status import status
+from fetcher.cli.triage import triage
 from fetcher.cli.verify import verify
 from fetcher.errors import Exit, FetcherError
 from fetcher.report.text import printable
@@ -33,7 +34,19 @@ def cli() -> None:
     """
 
 
-for command in (demo, plan, mirror, audit, verify, retry, status, report, export, config_group):
+for command in (
+    demo,
+    plan,
+    mirror,
+    audit,
+    verify,
+    triage,
+    retry,
+    status,
+    report,
+    export,
+    config_group,
+):
     cli.add_command(command)
 
 

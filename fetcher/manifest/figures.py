@@ -87,7 +87,7 @@ def _questions(
     yield questions.upload_years(present)
     yield questions.size_classes(present)
     yield questions.sizes()
-    yield questions.mismatches("kind" if _tells_kinds(connection) else "code")
+    yield questions.mismatches()
     yield questions.suspect_redirects()
     yield questions.suspect_digests()
     yield questions.audits()
@@ -155,10 +155,6 @@ def _largest_hosts(connection: sqlite3.Connection) -> list[str]:
             (SHOWN,),
         )
     ]
-
-
-def _tells_kinds(connection: sqlite3.Connection) -> bool:
-    return any(row[1] == "kind" for row in connection.execute("PRAGMA table_info(images)"))
 
 
 def _last_span(connection: sqlite3.Connection) -> tuple[int, int, int] | None:

@@ -379,7 +379,27 @@ _AUDITS: Final = (
     END""",
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_V1, _ROBOTS, _CHECKS, _PAST_STATES, _AUDITS)
+# What mismatched bytes were, told of those with this MD5 (``fetcher.policy.triage``).
+_TRIAGE: Final = (
+    """CREATE TABLE triage (
+        asset_id INTEGER PRIMARY KEY REFERENCES assets (asset_id),
+        md5 TEXT,
+        kind TEXT NOT NULL,
+        detail TEXT NOT NULL,
+        width INTEGER,
+        height INTEGER,
+        triaged_at INTEGER NOT NULL
+    ) STRICT""",
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
+    _V1,
+    _ROBOTS,
+    _CHECKS,
+    _PAST_STATES,
+    _AUDITS,
+    _TRIAGE,
+)
 """Statements that lead from version ``index`` to the next; never edited once released."""
 
 

@@ -104,7 +104,9 @@ SECTIONS: Final = (
             View(
                 "mismatches",
                 "Kinds of mismatches",
-                "Images that arrived whole and are not the listed ones, against the listed size.",
+                "Images that arrived whole and are not the listed ones, against the listed size. "
+                "Kinds are what fetcher triage could tell from the bytes; where it has not looked, "
+                "the code stands. Not comparable: a picture, and the listed one is not at hand.",
                 "Nothing arrived that is not what was listed.",
             ),
         ),
