@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import random
+import signal
 import sqlite3
 import tarfile
 from collections import Counter
@@ -33,9 +34,9 @@ from fetcher.demo.steps import (
     status,
     throttled,
 )
-from scripts.proofs import laws
+from scripts.proofs import laws, mirrors
 from scripts.proofs.mirrors import Row
-from tests.e2e.conftest import Bench, Done, fetcher
+from tests.e2e.conftest import Bench, Done, fetcher, finish
 
 FAST: Final = {
     "hosts": {"default": {"rate": "unlimited", "concurrency": 64}},
@@ -478,3 +479,33 @@ def test_an_audit_has_not_settled_what_a_mirror_stored(bench: Bench) -> None:
     again = fetcher("retry", bench.directory, "--state", "verified", "--include-kept")
     assert again.code == 0, again
     assert select(bench, "SELECT in_run, until_run FROM past_states") == [(1, 3)]
+
+
+def test_stopped_while_lists_are_read_it_has_asked_nothing_and_goes_on(bench: Bench) -> None:
+    for name in ("a", "b"):
+        bench.web.serve(f"/{name}.jpg", shown(name), host=HOST)
+    rows = bench.rows([row("a"), row("b")])
+    done = audit(bench, rows, options="--max-runtime 0.000001 --json")
+    assert done.code == 3
+    assert done.json["audit"] is None
+    assert bench.web.count() == 0
+    assert audit(bench, rows).code == 0
+    assert bench.web.count() == 2
+
+
+def test_a_signal_ends_it_in_good_order_and_the_same_command_goes_on(bench: Bench) -> None:
+    names = [f"{n:03}" for n in range(60)]
+    for name in names:
+        bench.web.serve(f"/{name}.jpg", shown(name), host=HOST)
+    rows = bench.rows(row(name) for name in names)
+    config = bench.config(FAST, {"hosts": {"default": {"rate": 20, "burst": 1}}})
+    command = ("audit", rows, "--to", bench.directory, "--config", config)
+    process = mirrors.start(*command)
+    bench.web.arrived(5)
+    process.send_signal(signal.SIGINT)
+    assert finish(process).code == 3
+    so_far = bench.web.count()
+    assert 5 <= so_far < 60
+    assert laws.breaches(bench.directory, finished=True) == []
+    assert audit(bench, rows).code == 0
+    assert bench.web.count() == 60
