@@ -26,8 +26,8 @@ PATIENCE: Final = 120
 """Seconds for pip-audit."""
 
 ALLOWED: Final = re.compile(
-    r"(MIT(-0| License)?|BSD.*|Apache.*|PSF.*|Python Software Foundation License|ISC.*"
-    r"|MPL-2\.0|Mozilla Public License 2\.0.*)"
+    r"(MIT(-0|-CMU| License)?|0BSD|BSD.*|Apache.*|PSF.*|Python Software Foundation License|ISC.*"
+    r"|MPL-2\.0|Mozilla Public License 2\.0.*|Zlib|CC0-1\.0)"
 )
 """Licences under which a part may stand beside code under MIT. (MPL-2.0 asks only that its own
 files stay open.)"""
