@@ -69,7 +69,7 @@ class Settlement:
         reached(Point.ATTEMPTS_WRITTEN)
         ASSETS.write(connection, list(self._assets.values()))
         reached(Point.ASSETS_WRITTEN)
-        superseded = [leased for leased in self._now.values() if leased.superseded]
+        superseded = [item for item in self._now.values() if item.superseded or item.stored]
         SUPERSEDED.write(
             connection, [(leased.asset.asset_id, leased.attempts_ever) for leased in superseded]
         )
@@ -96,7 +96,7 @@ class Settlement:
             leased.attempts_ever += 1
             self._attempts.append(_attempt(outcome, leased, self._run_id))
         state = STATE_IDS[outcome.state]
-        if not leased.superseded:
+        if not (leased.superseded or leased.stored):
             self._assets[asset_id] = _asset(outcome, leased, state)
             self._count(outcome, leased, before, state)
         if state != PENDING:
