@@ -102,6 +102,8 @@ class Asset(NamedTuple):
     expected: Expectation
     attempts: int = 0
     """Attempts already spent on it, over all runs."""
+    extra: str = ""
+    """The list's other columns, as a JSON object, where a run needs them with the image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +212,13 @@ class Receipt(NamedTuple):
     validators: Validators = Validators()
 
 
+class Slot(NamedTuple):
+    """Where in its shard an image lies: its first byte, and the end of all that belongs to it."""
+
+    offset: int
+    end: int
+
+
 class Keep(StrEnum):
     """What becomes of the bytes."""
 
@@ -250,6 +259,8 @@ class Outcome(NamedTuple):
     received: int = 0
     """Body bytes that this attempt brought over the wire."""
     detail: str | None = None
+    slot: Slot | None = None
+    """If ``path`` leads into a shard."""
 
 
 class RobotsNote(NamedTuple):
@@ -379,3 +390,4 @@ class Landed(NamedTuple):
     verdict: Verdict
     path: str | None
     """Relative to DIR; ``None`` if nothing was kept."""
+    slot: Slot | None = None

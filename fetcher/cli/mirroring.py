@@ -51,7 +51,7 @@ from fetcher.report.progress import Progress
 from fetcher.report.running import RunningTally
 from fetcher.source import ColumnNames, ImageList, open_list
 from fetcher.source.importer import Importer
-from fetcher.store import LocalStore
+from fetcher.store import LocalStore, cut_tails
 
 CAPACITY: Final = 16_384
 """Leased assets that are held in memory at most; about 1 kB each."""
@@ -96,15 +96,11 @@ class RealClock:
 def run(job: Job, console: Console) -> Result:
     """Do it. Raises ``FetcherError`` for what makes the command unusable or the manifest fail."""
     lists = _checked_lists(job)
-    store = LocalStore(
-        job.directory,
-        durability=job.config.store.durability,
-        min_free=job.config.store.min_free,
-    )
     _allow_descriptors(job.config.fetch.concurrency)
-    store.prepare()
     processes = worker_processes(job.config, len(os.sched_getaffinity(0)))
     recipe = crew_recipe(job.config, job.directory, processes=processes)
+    store = recipe.store()
+    store.prepare()
     settle_memory()
     with (
         hired(recipe, processes if processes > 1 else 0) as workers,
@@ -191,6 +187,9 @@ class _Mirroring:
             images_stored=not self._store.is_fresh(),
         ) as manifest:
             # From here on nobody else works in DIR: the manifest's lock is ours.
+            await self._cut_tails(manifest, of_killed_runs=True)
+            if job.config.store.layout == "tar":
+                await manifest.fill_shards()
             shown = json.dumps(as_dict(job.loaded)["config"], ensure_ascii=False)
             await manifest.begin_run(RunInfo(command, __version__, shown))
             try:
@@ -201,6 +200,7 @@ class _Mirroring:
                 raise
             finally:
                 self._store.close()
+            await self._cut_tails(manifest, of_killed_runs=False)
             tally = await manifest.selected_tally()
             result = Result(ending, tally, _exit_code(ending, tally, job.config.run.tolerate))
             await manifest.end_run(result.exit, ending.detail or ending.reason)
@@ -210,6 +210,12 @@ class _Mirroring:
                     hint="Look at --subset and --ids, and at what the lists call their subsets.",
                 )
             return result
+
+    async def _cut_tails(self, manifest: ManifestThread, *, of_killed_runs: bool) -> None:
+        """Whatever the layout is now: there may be shards of another run."""
+        known = await manifest.shards()
+        most = known.in_flight if of_killed_runs else None
+        await asyncio.to_thread(cut_tails, self._store.root, known.sizes, most=most)
 
     async def _mirror(self, manifest: ManifestThread) -> Ending:
         config = self._job.config

@@ -33,6 +33,7 @@ def pack_errand(errand: Errand) -> Any:
         errand.memory,
         errand.partial,
         errand.cut_at,
+        asset.extra,
     )
 
 
@@ -54,6 +55,7 @@ def pack_report(report: Report) -> Any:
             verdict.code,
             verdict.keep.value,
             result.path,
+            result.slot,
         )
     return report
 
@@ -64,14 +66,16 @@ def unpack(message: Any) -> Any:
         return message
     tag = message[0]
     if tag == _ERRAND:
-        _, asset_id, image_id, subset, listed, size, md5, url, memory, partial, cut_at = message
-        asset = Asset(asset_id, image_id, subset, listed, "", Expectation(size, md5))
+        _, asset_id, image_id, subset, listed, size, md5, url, memory, partial, cut_at, extra = (
+            message
+        )
+        asset = Asset(asset_id, image_id, subset, listed, "", Expectation(size, md5), 0, extra)
         return Errand(asset, url if url is not None else listed, "", memory, partial, cut_at)
     if tag == _ARRIVED:
         return Report(message[1], Arrived(message[2]))
-    _, asset_id, size, md5, content_type, final_url, status, state, code, keep, path = message
+    _, asset_id, size, md5, content_type, final_url, status, state, code, keep, path, slot = message
     receipt = Receipt(size, md5, content_type, final_url, status, _UNKNOWN)
-    return Report(asset_id, Landed(asset_id, receipt, _verdict(state, code, keep), path))
+    return Report(asset_id, Landed(asset_id, receipt, _verdict(state, code, keep), path, slot))
 
 
 @lru_cache(maxsize=256)
