@@ -53,6 +53,16 @@ class Fate(StrEnum):
     """Our own trouble: it costs no attempt, changes no state, and pauses or stops the run."""
 
 
+class Method(StrEnum):
+    """How an image is asked for."""
+
+    GET = "get"
+    HEAD = "head"
+    """Its head alone (RFC 9110 section 9.3.2)."""
+    PROBE = "probe"
+    """A GET for its first bytes, which tell its type, and of how many they are."""
+
+
 class Expectation(NamedTuple):
     """What the list says of an image's bytes. ``None`` is "the list does not say"."""
 
@@ -174,6 +184,22 @@ class Arrival(NamedTuple):
     """Bytes of it that the last response brought over the wire."""
     content_encoding: str | None = None
     """As the server declared it, unasked; the body is as it came over the wire."""
+
+
+class Found(NamedTuple):
+    """What an answer says of an image whose bytes were not asked for, or only the first of them."""
+
+    method: Method
+    http_status: int
+    size: int | None
+    """Of all of it; ``None`` if the answer does not say."""
+    content_type: str | None
+    """To a HEAD as the server declared it, else sniffed from the first bytes."""
+    final_url: str
+    coded: bool = False
+    """It has a Content-Encoding, unasked: size and type are not those of the image."""
+    received: int = 0
+    """Body bytes that came over the wire."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,12 @@ from fetcher.model import (
     BadRow,
     Body,
     Fault,
+    Found,
     HostMemory,
     Landed,
     Lease,
     LeaseRequest,
+    Method,
     Outcome,
     Partial,
     Receipt,
@@ -64,12 +66,13 @@ class FetchRequest(NamedTuple):
     cut_at: int | None = None
     """It is no image, but a text about them: so many bytes are enough, and in memory; there is no
     X-Robots-Tag to look for, and nothing to keep of a body that breaks off."""
+    method: Method = Method.GET
 
 
 class Transport(Protocol):
-    async def fetch(self, request: FetchRequest) -> Arrival | Redirect | Fault:
-        """Send one GET and take in its answer; never follow a redirect, never raise for what a
-        server or the network may do.
+    async def fetch(self, request: FetchRequest) -> Arrival | Found | Redirect | Fault:
+        """Send one request and take in its answer; never follow a redirect, never raise for what a
+        server or the network may do. ``Found`` answers any other method than GET.
 
         Where ``Fault.partial`` is ``None``, what ``request.partial`` names is as it was, except
         after too-large or a fault of the disk. Cancellation is passed on, and removes it too: no
@@ -210,6 +213,7 @@ class Errand(NamedTuple):
     partial: Partial | None = None
     cut_at: int | None = None
     """If set, the body is no image: it is not landed, but reported, up to this many bytes of it."""
+    method: Method = Method.GET
 
 
 class Arrived(NamedTuple):
@@ -227,7 +231,7 @@ class Report(NamedTuple):
     """What has come of an errand. ``Arrived`` is followed by another one; any other is the last."""
 
     asset_id: int
-    result: Arrived | Arrival | Redirect | Fault | Landed | Refused | Abandoned
+    result: Arrived | Arrival | Found | Redirect | Fault | Landed | Refused | Abandoned
 
 
 class Crew(Protocol):

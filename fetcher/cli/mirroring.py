@@ -11,7 +11,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -43,10 +43,10 @@ from fetcher.errors import (
 )
 from fetcher.events import Event, RowsImported
 from fetcher.manifest import ManifestThread, RunInfo
-from fetcher.model import Selection, Tally
+from fetcher.model import Method, Selection, State, Tally
 from fetcher.policy import urls
 from fetcher.policy.frontier import Frontier
-from fetcher.ports import Crew, Observer
+from fetcher.ports import Crew, Observer, Recovery
 from fetcher.report.progress import Progress
 from fetcher.report.running import RunningTally
 from fetcher.source import ColumnNames, ImageList, open_list
@@ -56,7 +56,7 @@ from fetcher.store import LocalStore, cut_tails
 CAPACITY: Final = 16_384
 """Leased assets that are held in memory at most; about 1 kB each."""
 
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,8 @@ class Job:
     loaded: LoadedConfig
     selection: Selection
     command: tuple[str, ...]
+    measure_only: bool = False
+    """Nothing that arrives is kept."""
 
     @property
     def config(self) -> Config:
@@ -93,12 +95,18 @@ class RealClock:
         return time.time()
 
 
-def run(job: Job, console: Console) -> Result:
-    """Do it. Raises ``FetcherError`` for what makes the command unusable or the manifest fail."""
+def run(job: Job, console: Console, make: Callable[..., Mirroring] | None = None) -> Result:
+    """Do it; ``make`` makes what does it, if that is no mirror.
+
+    Raises ``FetcherError`` for what makes the command unusable or the manifest fail.
+    """
     lists = _checked_lists(job)
     _allow_descriptors(job.config.fetch.concurrency)
     processes = worker_processes(job.config, len(os.sched_getaffinity(0)))
-    recipe = crew_recipe(job.config, job.directory, processes=processes)
+    make = make or Mirroring
+    recipe = crew_recipe(
+        job.config, job.directory, processes=processes, measure_only=job.measure_only
+    )
     store = recipe.store()
     store.prepare()
     settle_memory()
@@ -106,9 +114,7 @@ def run(job: Job, console: Console) -> Result:
         hired(recipe, processes if processes > 1 else 0) as workers,
         asyncio.Runner(loop_factory=recipe.loop) as runner,
     ):
-        return runner.run(
-            _Mirroring(job, lists, store, console, recipe=recipe, workers=workers).run()
-        )
+        return runner.run(make(job, lists, store, console, recipe=recipe, workers=workers).run())
 
 
 def _checked_lists(job: Job) -> list[ImageList]:
@@ -145,7 +151,7 @@ def _allow_descriptors(concurrency: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-class _Mirroring:
+class Mirroring:
     """The parts of one run, made in order and taken apart in reverse."""
 
     def __init__(
@@ -193,7 +199,7 @@ class _Mirroring:
             shown = json.dumps(as_dict(job.loaded)["config"], ensure_ascii=False)
             await manifest.begin_run(RunInfo(command, __version__, shown))
             try:
-                ending = await self._mirror(manifest)
+                ending = await self._work(manifest)
             except FetcherError as error:
                 with contextlib.suppress(FetcherError):  # what ended the run is what is told
                     await manifest.end_run(error.exit, error.sentence)
@@ -201,8 +207,8 @@ class _Mirroring:
             finally:
                 self._store.close()
             await self._cut_tails(manifest, of_killed_runs=False)
-            tally = await manifest.selected_tally()
-            result = Result(ending, tally, _exit_code(ending, tally, job.config.run.tolerate))
+            tally = await self._tally(manifest)
+            result = Result(ending, tally, exit_code(ending, tally, job.config.run.tolerate))
             await manifest.end_run(result.exit, ending.detail or ending.reason)
             if not tally.total and not job.selection.everything and result.exit is Exit.COMPLETE:
                 raise UsageError(
@@ -217,11 +223,44 @@ class _Mirroring:
         most = known.in_flight if of_killed_runs else None
         await asyncio.to_thread(cut_tails, self._store.root, known.sizes, most=most)
 
-    async def _mirror(self, manifest: ManifestThread) -> Ending:
+    async def _tally(self, manifest: ManifestThread) -> Tally:
+        """What the command's result is about."""
+        return await manifest.selected_tally()
+
+    async def _work(self, manifest: ManifestThread) -> Ending:
+        await manifest.reopen_found()
+        progress = self._progress(await self._tally(manifest))
+        engine = self._engine(manifest, progress, StoreRecovery(self._store))
+        importer = Importer(self._lists, manifest, _Stirring(progress, engine))
+        async with self._shown(progress, engine):
+            return await _import_and_run(importer, engine)
+
+    def _progress(self, start: Tally, *, importing: bool = True) -> Progress:
+        running = RunningTally(start, self._clock.now())
+        running.importing = importing
+        return Progress(self._console, running, self._clock, title=str(self._job.directory))
+
+    @contextlib.asynccontextmanager
+    async def _shown(self, progress: Progress, engine: Engine) -> AsyncIterator[None]:
+        """While it runs it is drawn, and stopped by signals and by its time."""
+        drawing = asyncio.create_task(progress.run(engine.groups))
+        try:
+            max_runtime = self._job.config.run.max_runtime
+            with _stopped_by_signals(engine), _stopped_in_time(engine, max_runtime):
+                yield
+        finally:
+            drawing.cancel()
+            await asyncio.wait([drawing])
+
+    def _engine(
+        self,
+        manifest: ManifestThread,
+        progress: Progress,
+        recovery: Recovery,
+        method: Method = Method.GET,
+    ) -> Engine:
         config = self._job.config
-        running = RunningTally(await manifest.selected_tally(), self._clock.now())
-        progress = Progress(self._console, running, self._clock, title=str(self._job.directory))
-        engine = Engine(
+        return Engine(
             frontier=Frontier(
                 concurrency=config.fetch.concurrency,
                 memory=config.fetch.memory,
@@ -231,7 +270,7 @@ class _Mirroring:
             ),
             group_of=self._groups.group_of,
             crew=self._crew(),
-            recovery=StoreRecovery(self._store),
+            recovery=recovery,
             manifest=manifest,
             clock=self._clock,
             chance=random.random,
@@ -243,17 +282,10 @@ class _Mirroring:
                 drain=config.run.drain,
                 limit=config.run.limit,
                 consent=consent_rule(config),
+                method=method,
             ),
             robots=manifest,
         )
-        importer = Importer(self._lists, manifest, _Stirring(progress, engine))
-        drawing = asyncio.create_task(progress.run(engine.groups))
-        try:
-            with _stopped_by_signals(engine), _stopped_in_time(engine, config.run.max_runtime):
-                return await _import_and_run(importer, engine)
-        finally:
-            drawing.cancel()
-            await asyncio.wait([drawing])
 
     def _crew(self) -> Crew:
         if not self._workers:
@@ -323,12 +355,12 @@ def _stopped_by_signals(engine: Engine) -> Iterator[None]:
             engine.stop(number.name)
         received.append(number)
 
-    for number in _SIGNALS:
+    for number in SIGNALS:
         loop.add_signal_handler(number, on_signal, number)
     try:
         yield
     finally:
-        for number in _SIGNALS:
+        for number in SIGNALS:
             loop.remove_signal_handler(number)
 
 
@@ -344,11 +376,12 @@ def _stopped_in_time(engine: Engine, max_runtime: float | None) -> Iterator[None
         timer.cancel()
 
 
-def _exit_code(ending: Ending, tally: Tally, tolerate: float) -> Exit:
+def exit_code(ending: Ending, tally: Tally, tolerate: float) -> Exit:
     if ending.reason is EndReason.LOCAL_FAULT:
         return Exit.OUR_FAULT
     if tally.pending or ending.reason is EndReason.STOPPED:
         return Exit.STOPPED
-    lost = tally.total - tally.kept
+    # What is alive is only left by an audit, and is what that one is after.
+    lost = tally.total - tally.kept - tally.states.get(State.ALIVE, 0)
     # A share such as 29 % is not exact in binary: 0.29 * 100 is a little less than 29.
     return Exit.COMPLETE if lost <= (tolerate + 1e-12) * tally.total else Exit.LOSSES

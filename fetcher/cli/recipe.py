@@ -76,8 +76,10 @@ class CrewRecipe:
         )
 
 
-def crew_recipe(config: Config, directory: Path, *, processes: int) -> CrewRecipe:
-    """For each of ``processes`` crews."""
+def crew_recipe(
+    config: Config, directory: Path, *, processes: int, measure_only: bool = False
+) -> CrewRecipe:
+    """For each of ``processes`` crews. ``measure_only``: what arrives is measured, and dropped."""
     return CrewRecipe(
         directory=directory,
         durability=config.store.durability,
@@ -89,6 +91,7 @@ def crew_recipe(config: Config, directory: Path, *, processes: int) -> CrewRecip
             mismatched=_KEEP[config.store.mismatched],
             placeholder_digests=frozenset(config.placeholders.digests),
             max_bytes=config.fetch.max_bytes,
+            measure_only=measure_only,
         ),
         transport=_transport_options(config),
     )

@@ -2,10 +2,11 @@
 
 from fetcher.engine.crew import TaskCrew
 from fetcher.engine.landing import LandingRules, ThreadedLanding
-from fetcher.engine.recovery import StoreRecovery
+from fetcher.engine.recovery import AuditRecovery, StoreRecovery
 from fetcher.engine.run import Ending, EndReason, Engine, EngineOptions
 
 __all__ = [
+    "AuditRecovery",
     "EndReason",
     "Ending",
     "Engine",

@@ -121,6 +121,7 @@ class TaskCrew:
             expected_size=asset.expected.size,
             partial=errand.partial,
             cut_at=errand.cut_at,
+            method=errand.method,
         )
         try:
             result = await self._transport.fetch(request)

@@ -43,6 +43,8 @@ class LandingRules:
     mismatched: Keep = Keep.QUARANTINE
     placeholder_digests: frozenset[str] = frozenset()
     max_bytes: int = 256 << 20
+    measure_only: bool = False
+    """It is an audit: nothing is kept, whatever it is."""
 
 
 class _Arrived(NamedTuple):
@@ -149,6 +151,8 @@ class ThreadedLanding:
             arrival, receipt, verdict = self._unpacked(asset, arrival, receipt, verdict)
         if verdict.keep is Keep.QUARANTINE:
             verdict = replace(verdict, keep=self._rules.mismatched)
+        if self._rules.measure_only:
+            verdict = replace(verdict, keep=Keep.DISCARD)
         if arrival.resumed and verdict.state is State.MISMATCHED:
             # Two responses may have been of two different images: only a whole one can tell.
             self._drop(arrival.body)
@@ -184,7 +188,7 @@ class ThreadedLanding:
         if judged.code == "not-an-image":
             return arrival, receipt, verdict
         unpacked = Body(digest.size, data=b"")  # to be dropped
-        if judged.keep is not Keep.DISCARD:
+        if judged.keep is not Keep.DISCARD and not self._rules.measure_only:
             path = self._store.spool_path(f"{asset.asset_id}{UNPACKED_SUFFIX}")
             unpacked = unpacking.write(label, chunks, path, digest.size)
         self._drop(body)

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from fetcher.events import Settled
 from fetcher.killpoints import Point, reached
-from fetcher.model import Fault, Landed, Outcome, State
+from fetcher.model import Fault, Found, Landed, Outcome, State, Verdict
 from fetcher.policy import codes, urls
 from fetcher.policy.groups import Job
 from fetcher.ports import Clock, Manifest, Observer
@@ -138,6 +138,25 @@ class Ledger:
                 path=landed.path,
                 received=job.received,
                 slot=landed.slot,
+            ),
+        )
+
+    def found(self, job: Job, found: Found, verdict: Verdict, clock: Clock) -> None:
+        """An audit knows enough without all of its bytes."""
+        elapsed = clock.now() - job.started
+        self._enter(
+            job,
+            Outcome(
+                asset_id=job.asset.asset_id,
+                state=verdict.state,
+                attempt=job.attempt,
+                started_at=clock.wall() - elapsed,
+                elapsed=elapsed,
+                code=verdict.code,
+                http_status=found.http_status,
+                final_url=_elsewhere(job, found.final_url),
+                actual_size=found.size,
+                received=found.received,
             ),
         )
 

@@ -11,11 +11,22 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, Final
 
-from fetcher.model import Asset, Expectation, Keep, Landed, Receipt, State, Validators, Verdict
+from fetcher.model import (
+    Asset,
+    Expectation,
+    Keep,
+    Landed,
+    Method,
+    Receipt,
+    State,
+    Validators,
+    Verdict,
+)
 from fetcher.ports import Arrived, Errand, Report
 
 _ERRAND, _ARRIVED, _LANDED = range(3)
 _UNKNOWN: Final = Validators()
+_METHODS: Final = {method.value: method for method in Method}
 
 
 def pack_errand(errand: Errand) -> Any:
@@ -33,6 +44,7 @@ def pack_errand(errand: Errand) -> Any:
         errand.memory,
         errand.partial,
         errand.cut_at,
+        errand.method.value,
         asset.extra,
     )
 
@@ -66,11 +78,11 @@ def unpack(message: Any) -> Any:
         return message
     tag = message[0]
     if tag == _ERRAND:
-        _, asset_id, image_id, subset, listed, size, md5, url, memory, partial, cut_at, extra = (
-            message
-        )
+        _, asset_id, image_id, subset, listed, size, md5, url, memory, *rest = message
+        partial, cut_at, how, extra = rest
         asset = Asset(asset_id, image_id, subset, listed, "", Expectation(size, md5), 0, extra)
-        return Errand(asset, url if url is not None else listed, "", memory, partial, cut_at)
+        url = url if url is not None else listed
+        return Errand(asset, url, "", memory, partial, cut_at, _METHODS[how])
     if tag == _ARRIVED:
         return Report(message[1], Arrived(message[2]))
     _, asset_id, size, md5, content_type, final_url, status, state, code, keep, path, slot = message

@@ -123,6 +123,13 @@ class StoreRecovery:
         return Partial(part, size, Validators())
 
 
+class AuditRecovery(StoreRecovery):
+    """An audit is about what the web has: nothing that lies on disk is taken for an answer."""
+
+    async def adopt(self, assets: Sequence[Asset]) -> Adoption:  # noqa: ARG002  none of them
+        return Adoption()
+
+
 def _proof(asset: Asset, body: Body) -> Receipt | None:
     """A receipt for ``body`` if its MD5 is the list's; a size alone proves nothing."""
     if asset.expected.md5 is None or asset.expected.size not in (None, body.size):

@@ -29,8 +29,19 @@ from fetcher.engine.ledger import Entry, Ledger
 from fetcher.engine.suspicion import SILENCE, Held, Suspicion
 from fetcher.errors import FetcherError
 from fetcher.events import BreakerOpened, CooledDown, Draining, Paused, Resumed
-from fetcher.model import Arrival, Asset, Fate, Fault, Landed, Lease, LeaseRequest, Redirect
-from fetcher.policy import codes, urls
+from fetcher.model import (
+    Arrival,
+    Asset,
+    Fate,
+    Fault,
+    Found,
+    Landed,
+    Lease,
+    LeaseRequest,
+    Method,
+    Redirect,
+)
+from fetcher.policy import auditing, codes, urls
 from fetcher.policy.consent import ConsentRule
 from fetcher.policy.frontier import Dispatch, Frontier, WaitUntil
 from fetcher.policy.groups import GroupStatus, Job
@@ -81,6 +92,7 @@ class EngineOptions:
     drain: float
     limit: int | None = None
     consent: ConsentRule | None = None
+    method: Method = Method.GET
     first_pause: float = 1.0
     longest_pause: float = 60.0
 
@@ -305,6 +317,7 @@ class Engine:
             home=self._group_of(asset.host),
             memory=min(size, most) if size is not None else most,
             attempt=asset.attempts + 1,
+            method=self._options.method,
         )
 
     def _look_for_the_end(self) -> None:
@@ -336,7 +349,9 @@ class Engine:
                 self._out[job.asset.asset_id] = job
                 cut_at = MAX_BYTES if job.is_robots else None
                 self._crew.send(
-                    Errand(job.asset, job.url, job.group, job.memory, job.partial, cut_at)
+                    Errand(
+                        job.asset, job.url, job.group, job.memory, job.partial, cut_at, job.method
+                    )
                 )
                 continue
             if isinstance(decision, WaitUntil):
@@ -374,7 +389,7 @@ class Engine:
     def _ended_with(
         self,
         job: Job,
-        result: Arrival | Redirect | Fault | Landed | Refused | Abandoned,
+        result: Arrival | Found | Redirect | Fault | Landed | Refused | Abandoned,
         now: float,
     ) -> None:
         if isinstance(result, Landed):
@@ -392,6 +407,11 @@ class Engine:
             self._suspicion.answered(job)
             self._finished(job, 0, now)
             self._answered_otherwise(job, result, now)
+        elif isinstance(result, Found):
+            self._suspicion.answered(job)
+            self._finished(job, result.received, now)
+            self._back_in_order()
+            self._found(job, result, now)
         elif isinstance(result, Fault):
             self._finished(job, result.received, now, result)
             if result.code in SILENCE:
@@ -419,8 +439,24 @@ class Engine:
             self._robots_answered(job, result, now)
         elif isinstance(result, Redirect):
             self._redirected(job, result, now)
+        elif auditing.refuses(job.method, result.http_status):
+            self._ask_more(job, now)
         else:
             self._failed(job, result, now)
+
+    def _found(self, job: Job, found: Found, now: float) -> None:
+        """It is there, as far as the answer tells."""
+        verdict = auditing.judge(job.asset.expected, found)
+        if verdict is None:
+            self._ask_more(job, now)
+        else:
+            self._ledger.found(job, found, verdict, self._clock)
+
+    def _ask_more(self, job: Job, now: float) -> None:
+        """The answer tells nothing for certain: the same URL once more, by a method that does."""
+        job.method = auditing.NEXT[job.method]
+        job.climbed += 1
+        self._frontier.redirected(job, job.url, job.group, now)
 
     def _charge(self, held: Held) -> None:
         """Others answer: who was silent has to answer for it."""
@@ -438,7 +474,8 @@ class Engine:
         self._pump()
 
     def _redirected(self, job: Job, redirect: Redirect, now: float) -> None:
-        code = self._options.redirects.judge(job.url, redirect.target, job.hops)
+        hops = job.hops - job.climbed
+        code = self._options.redirects.judge(job.url, redirect.target, hops)
         if code is not None:
             self._led_astray(job, redirect, Fault(code), now)
         elif (objection := self._objection(job, redirect.target)) is not None:

@@ -6,9 +6,10 @@ synchronous parts beside them. No module outside of this package knows that it i
 
 from __future__ import annotations
 
+from fetcher.manifest.auditing import Audit, AuditTerms
 from fetcher.manifest.figures import Grouping
 from fetcher.manifest.reader import ManifestReader
 from fetcher.manifest.runs import RunInfo
 from fetcher.manifest.thread import ManifestThread
 
-__all__ = ["Grouping", "ManifestReader", "ManifestThread", "RunInfo"]
+__all__ = ["Audit", "AuditTerms", "Grouping", "ManifestReader", "ManifestThread", "RunInfo"]

@@ -25,7 +25,7 @@ from fetcher.policy.tar import Member
 BATCH: Final = 512
 """Files in a batch at most: some milliseconds of small ones, a second of large ones."""
 
-_PATH: Final = (
+PATH: Final = (
     "CASE substr(a.path, 1, 1) "
     "WHEN '.' THEN 'images/' || iif(s.name = '', '', s.name || '/') "
     "|| substr(a.image_id, 1, 3) || '/' || a.image_id || a.path "
@@ -46,7 +46,7 @@ _OFFSET: Final = (
 _STORED: Final = (
     "SELECT count(*), coalesce(max(asset_id), 0), "
     "json_group_array(json_array(asset_id, path, size, md5, offset)) FROM ("
-    f"SELECT a.asset_id, {_PATH} AS path, {_SIZE} AS size, {_MD5} AS md5, {_OFFSET} AS offset "
+    f"SELECT a.asset_id, {PATH} AS path, {_SIZE} AS size, {_MD5} AS md5, {_OFFSET} AS offset "
     "FROM assets AS a CROSS JOIN subsets AS s ON s.id = a.subset_id "
     "WHERE a.asset_id > ? AND a.path IS NOT NULL AND a.asset_id % ? = ? "
     "ORDER BY a.asset_id LIMIT ?)"
@@ -54,11 +54,11 @@ _STORED: Final = (
 _STRAYS: Final = Bulk(
     "WITH v (path, stem) AS (VALUES {rows}), p (check_id) AS (VALUES (?)) "
     "SELECT json_group_array(json_array(v.path, a.asset_id, "
-    f"a.state = {PENDING}, s.name, {_PATH}, a.expected_size, a.expected_md5, "
+    f"a.state = {PENDING}, s.name, {PATH}, a.expected_size, a.expected_md5, "
     "(SELECT path FROM findings WHERE check_id = p.check_id AND asset_id = a.asset_id))) "
     "FROM p CROSS JOIN v LEFT JOIN assets AS a ON a.image_id = v.stem "
     "LEFT JOIN subsets AS s ON s.id = a.subset_id "
-    f"WHERE v.path IS NOT NULL AND {_PATH} IS NOT v.path",
+    f"WHERE v.path IS NOT NULL AND {PATH} IS NOT v.path",
     width=2,
 )
 _STRANGERS: Final = Bulk(

@@ -21,12 +21,14 @@ from fetcher.manifest import (
     extras,
     guard,
     memories,
+    reopening,
     robots,
     runs,
     schema,
     shards,
     tallies,
 )
+from fetcher.manifest.auditing import Audit, AuditSettlement, AuditTerms
 from fetcher.manifest.faults import translated
 from fetcher.manifest.importing import Importer
 from fetcher.manifest.leasing import LeasePart, Leases
@@ -49,6 +51,7 @@ from fetcher.model import (
     SourceInfo,
     Tally,
 )
+from fetcher.policy.sampling import StratumCount
 from fetcher.ports import SourceCursor
 
 _PRAGMAS: Final = (
@@ -84,6 +87,7 @@ class Database:
         self._connection = connection
         self._lock = lock
         self._selection = selection
+        self._group_of = group_of
         self._wall = wall
         self._names = AllNames(connection)
         self._sources = Sources(connection, self._names.layouts)
@@ -91,6 +95,7 @@ class Database:
         self._importer = Importer(connection, self._names, self._sources, self._leases)
         self._run_id: int | None = None
         self._with_extra = False
+        self._audit: Audit | None = None
 
     @classmethod
     def open(
@@ -226,11 +231,69 @@ class Database:
         with self._transaction():
             codes = Settlement.codes(outcomes, self._names.codes)
             numbers = Settlement.shards(outcomes, self._names.shards)
-            settlement = Settlement(outcomes, self._leases, codes, run_id, numbers)
+            settlement = (
+                Settlement(outcomes, self._leases, codes, run_id, numbers)
+                if self._audit is None
+                else AuditSettlement(outcomes, self._leases, codes, run_id, self._audit.audit_id)
+            )
             available = settlement.write(self._connection)
         reached(Point.SETTLED)
         settlement.apply()
         return available
+
+    def reopen_found(self) -> None:
+        """What audits found there and did not keep is to be fetched."""
+        with self._transaction():
+            found = reopening.reopen_found(self._connection, self._wall())
+        if found:
+            self._leases = self._new_leases()
+            self._importer = Importer(self._connection, self._names, self._sources, self._leases)
+
+    def begin_audit(self, terms: AuditTerms) -> Audit:
+        """Begin an audit, or go on with one of the same terms that has not ended; from now on,
+        what is leased and settled is the audit's. To be called when all lists are read.
+        """
+        run_id, now = self._running(), self._wall()
+        with self._transaction():
+            audit = Audit.begun(
+                self._connection,
+                terms,
+                self._selection,
+                self._group_of,
+                run_id=run_id,
+                now=now,
+            )
+        for bounds in reopening.slices(self._connection):
+            with self._transaction():
+                reopening.reopen_audited(self._connection, audit.audit_id, bounds, now)
+        self._audit = audit
+        self._leases = self._new_leases()
+        return audit
+
+    def finish_audit(self) -> None:
+        """Close the audit's book, if all that it asks for has been answered."""
+        if self._audit is not None:
+            with self._transaction():
+                self._audit.finish(self._connection, self._wall())
+
+    def audit_tally(self) -> Tally:
+        """What the audit found so far, and what it has yet to ask for."""
+        if self._audit is None:
+            raise ValueError("no audit has begun")
+        with self._transaction("BEGIN"):
+            return self._audit.tally(self._connection)
+
+    def audit_counts(self) -> list[StratumCount]:
+        if self._audit is None:
+            raise ValueError("no audit has begun")
+        with self._transaction("BEGIN"):
+            return self._audit.counts(self._connection)
+
+    def _new_leases(self) -> Leases:
+        if self._audit is None:
+            return Leases(self._connection, group_of=self._group_of, selection=self._selection)
+        queue = self._audit.queue()
+        return Leases(self._connection, group_of=self._group_of, selection=Selection(), queue=queue)
 
     def recall_robots(self, origins: Sequence[str], token: str) -> dict[str, RobotsNote]:
         with self._transaction("BEGIN"):
@@ -300,10 +363,10 @@ def connect(path: Path, *, images_stored: bool) -> sqlite3.Connection:
         version = schema.version_of(connection, path)  # before anything is changed
         if images_stored and was_there:
             damage.require_more_than_nothing(version, path)
+        damage.require_all_pages(connection, path)  # the last one may have a part of the schema
         guard.require_own_schema(connection, path, version)
         _log_ahead(connection, path)
         reached(Point.LOG_AHEAD)
-        damage.require_all_pages(connection, path)
         schema.migrate(connection, path)
         with damage.blamed(connection, path):
             damage.look_inside(connection, path)

@@ -7,6 +7,7 @@ looked up first, and then written into the SQL, so that what is printed is what 
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,8 +42,17 @@ def ask(
     """
     if since is not None:
         _require_run(connection, since)
+    _add_square_root(connection)
     for question in _questions(connection, grouping, since):
         yield answer(connection, question)
+
+
+def _add_square_root(connection: sqlite3.Connection) -> None:
+    """SQLite's own is in most builds since 3.35, and in its shell."""
+    try:
+        connection.execute("SELECT sqrt(4)")
+    except sqlite3.OperationalError:
+        connection.create_function("sqrt", 1, math.sqrt, deterministic=True)
 
 
 def answer(connection: sqlite3.Connection, question: Question) -> Table:
@@ -77,9 +87,11 @@ def _questions(
     yield questions.upload_years(present)
     yield questions.size_classes(present)
     yield questions.sizes()
-    yield questions.mismatches("kind" if _tells_kinds(connection) else "code")
+    yield questions.mismatches()
     yield questions.suspect_redirects()
     yield questions.suspect_digests()
+    yield questions.audits()
+    yield questions.audit_rates()
     yield questions.link_rot()
     span = _last_span(connection)
     if span is not None:
@@ -143,10 +155,6 @@ def _largest_hosts(connection: sqlite3.Connection) -> list[str]:
             (SHOWN,),
         )
     ]
-
-
-def _tells_kinds(connection: sqlite3.Connection) -> bool:
-    return any(row[1] == "kind" for row in connection.execute("PRAGMA table_info(images)"))
 
 
 def _last_span(connection: sqlite3.Connection) -> tuple[int, int, int] | None:

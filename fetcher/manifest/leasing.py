@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from fetcher.manifest.ring import GROUPS, Place, Ring
+from fetcher.manifest.ring import GROUPS, PENDING_ASSETS, Place, Queue, Ring
 from fetcher.manifest.schema import PENDING
 from fetcher.model import Asset, Expectation, LeaseRequest, Selection
 
@@ -30,7 +30,7 @@ _PATIENCE: Final = 20_000
 _TURNS: Final = 16_384
 """Groups whose turn among their hosts is remembered; forgetting costs only fairness."""
 _TYPES: Final = frozenset(
-    (int, str, str, str, str, size, md5, int, int, int, int, int)
+    (int, str, str, str, str, size, md5, int, int, int, int, int, int)
     for size in (int, type(None))
     for md5 in (str, type(None))
 )
@@ -49,6 +49,8 @@ class Leased:
     subset_id: int
     superseded: bool = False
     """A list changed the asset while it was out: its outcome says nothing of what it is now."""
+    stored: bool = False
+    """An audit asks for it, and there is a file: its row says what that is, and stays as it is."""
 
     def copy(self) -> Leased:
         return Leased(
@@ -59,6 +61,7 @@ class Leased:
             self.host_id,
             self.subset_id,
             self.superseded,
+            self.stored,
         )
 
 
@@ -113,10 +116,11 @@ class Leases:
         *,
         group_of: Callable[[str], str],
         selection: Selection,
+        queue: Queue = PENDING_ASSETS,
     ) -> None:
         self._connection = connection
         self._selection = selection
-        self._ring = Ring(connection, group_of)
+        self._ring = Ring(connection, group_of, queue)
         self._out: dict[int, Leased] = {}
         self._last_group = ""
         self._last_host: dict[str, int] = {}
@@ -263,6 +267,7 @@ def _leased(row: list[Any]) -> Leased:
     """
     if tuple(map(type, row)) not in _TYPES:
         raise TypeError(f"no asset: {row}")
-    asset_id, image_id, subset, url, host, size, md5, attempts, ever, code, host_id, subset_id = row
+    asset_id, image_id, subset, url, host, size, md5, attempts, ever, code, *more = row
+    host_id, subset_id, stored = more
     asset = Asset(asset_id, image_id, subset, url, host, Expectation(size, md5), attempts)
-    return Leased(asset, attempts, ever, code, host_id, subset_id)
+    return Leased(asset, attempts, ever, code, host_id, subset_id, stored=bool(stored))

@@ -15,7 +15,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
-from fetcher.manifest.schema import PENDING, ROOM, STATE_IDS, STATES
+from fetcher.manifest.schema import FOUND, PENDING, ROOM, STATE_IDS, STATES
 from fetcher.manifest.tallies import STORED_BYTES, TallyChanges
 from fetcher.model import State
 from fetcher.policy.reopening import Reopening
@@ -104,6 +104,23 @@ def reopen_assets(
     """Put these back, whatever their state. Call it within a transaction."""
     where = f"a.state != {PENDING} AND {_CHOSEN}"
     return _reopen(connection, where, (json.dumps(list(asset_ids)),), now)
+
+
+def reopen_audited(
+    connection: sqlite3.Connection, audit_id: int, bounds: tuple[int, int], now: float
+) -> list[Reopened]:
+    """Put back what an audit is to ask for and no file is kept of, in one slice of the assets."""
+    where = (
+        f"a.state != {PENDING} AND a.path IS NULL AND a.asset_id IN (SELECT asset_id FROM audited "
+        f"WHERE audit_id = ? AND asset_id > ? AND asset_id <= ? AND state = {PENDING})"
+    )
+    return _reopen(connection, where, (audit_id, *bounds), now)
+
+
+def reopen_found(connection: sqlite3.Connection, now: float) -> list[Reopened]:
+    """Put back what audits found there and did not keep. Call it within a transaction."""
+    states = ", ".join(map(str, FOUND))
+    return _reopen(connection, f"a.path IS NULL AND a.state IN ({states})", (), now)
 
 
 def _reopen(

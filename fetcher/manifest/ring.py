@@ -63,7 +63,7 @@ NEXT_HOSTS: Final = Bulk(
 NEXT_ASSETS: Final = Bulk(
     "SELECT json_group_array(json_array(a.asset_id, a.image_id, s.name, a.url, h.name, "
     "a.expected_size, a.expected_md5, a.attempts, a.attempts_ever, a.code, a.host_id, "
-    "a.subset_id)) "
+    "a.subset_id, 0)) "
     "FROM (VALUES {rows}) AS v CROSS JOIN assets AS a ON a.asset_id IN ("
     "SELECT asset_id FROM assets INDEXED BY pending_by_host "
     f"WHERE state = {PENDING} AND host_id = v.column1 AND asset_id > v.column2 "
@@ -78,6 +78,7 @@ _PUT: Final = (
 )
 _MOVE: Final = Bulk(_PUT + "excluded.after", width=3)
 _OFFER: Final = Bulk(_PUT + "min(after, excluded.after)", width=3)
+_FORGET: Final = "DROP TABLE IF EXISTS temp.ring"
 LEAVE: Final = Bulk("DELETE FROM ring WHERE host_id IN (VALUES {rows})", width=1)
 
 
@@ -89,16 +90,35 @@ class Place(NamedTuple):
     after: int
 
 
+class Queue(NamedTuple):
+    """What there is to hand out: ``hosts`` that have any, and ``assets`` beyond a place in each."""
+
+    hosts: str
+    assets: Bulk
+
+
+PENDING_ASSETS: Final = Queue(HOSTS_WITH_WORK, NEXT_ASSETS)
+
+
 class Ring:
-    def __init__(self, connection: sqlite3.Connection, group_of: Callable[[str], str]) -> None:
+    """A connection has one; making another one ends the first."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        group_of: Callable[[str], str],
+        queue: Queue = PENDING_ASSETS,
+    ) -> None:
         self._connection = connection
         self._group_of = group_of
+        self._queue = queue
+        connection.execute(_FORGET)
         connection.execute(_CREATE)
         with connection:
             connection.execute("BEGIN")
             connection.executemany(
                 "INSERT INTO ring (grp, host_id, after) VALUES (?, ?, 0)",
-                ((group_of(name), number) for name, number in connection.execute(HOSTS_WITH_WORK)),
+                ((group_of(name), number) for name, number in connection.execute(queue.hosts)),
             )
 
     def offer(self, first_by_host: Mapping[str, tuple[int, int]]) -> None:
@@ -131,7 +151,7 @@ class Ring:
         Each is a row with the columns of ``NEXT_ASSETS``.
         """
         beyond = [(place.host_id, place.after) for place in places]
-        return sorted(NEXT_ASSETS.read(self._connection, beyond, depth))
+        return sorted(self._queue.assets.read(self._connection, beyond, depth))
 
     def move(self, places: list[Place]) -> None:
         _MOVE.write(self._connection, places)

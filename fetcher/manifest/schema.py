@@ -47,6 +47,8 @@ outgrew its full page would split it, and so make the table half as large again.
 
 PENDING: Final = STATE_IDS[State.PENDING]
 VERIFIED: Final = STATE_IDS[State.VERIFIED]
+FOUND: Final = tuple(STATE_IDS[s] for s in (State.VERIFIED, State.UNVERIFIED, State.ALIVE))
+"""States of images that are there; without a path, nobody has kept them."""
 
 # STRICT tables (3.37) are the newest feature in use.
 _SQLITE_REQUIRED: Final = (3, 37, 0)
@@ -305,6 +307,105 @@ _HOST_MEMORIES: Final = (
     ) STRICT, WITHOUT ROWID""",
 )
 
+# An audit asks for its assets, all or a sample, in one run or in several. What it found stands
+# beside what is known of the assets: a stored image stays what it is, however its URL has fared.
+_AUDITS: Final = (
+    # ``parameters`` is JSON: an audit with the same ones goes on where the last has not ended.
+    """CREATE TABLE audits (
+        id INTEGER PRIMARY KEY,
+        parameters TEXT NOT NULL,
+        first_run INTEGER NOT NULL REFERENCES runs (id),
+        begun_at REAL NOT NULL,
+        ended_at REAL
+    ) STRICT""",
+    # What a sample is drawn from. ``listed`` assets, of which ``asked`` are in the sample. One
+    # stratum of all (no subset, no group) where there are more strata than may be asked.
+    """CREATE TABLE strata (
+        audit_id INTEGER NOT NULL REFERENCES audits (id),
+        stratum INTEGER NOT NULL,
+        subset_id INTEGER REFERENCES subsets (id),
+        host_group TEXT,
+        listed INTEGER NOT NULL,
+        asked INTEGER NOT NULL,
+        PRIMARY KEY (audit_id, stratum)
+    ) STRICT, WITHOUT ROWID""",
+    # ``actual_md5`` is NULL where it is as listed; ``run_id`` is of the last attempt.
+    """CREATE TABLE audited (
+        audit_id INTEGER NOT NULL REFERENCES audits (id),
+        asset_id INTEGER NOT NULL REFERENCES assets (asset_id),
+        stratum INTEGER NOT NULL,
+        host_id INTEGER NOT NULL REFERENCES hosts (id),
+        state INTEGER NOT NULL REFERENCES states (id),
+        code INTEGER NOT NULL,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        run_id INTEGER REFERENCES runs (id),
+        updated_at INTEGER,
+        http_status INTEGER,
+        actual_size INTEGER,
+        actual_md5 TEXT,
+        final_url TEXT,
+        PRIMARY KEY (audit_id, asset_id)
+    ) STRICT, WITHOUT ROWID""",
+    f"CREATE INDEX to_be_audited ON audited (audit_id, host_id, asset_id) WHERE state = {PENDING}",
+    """CREATE VIEW audit_findings AS
+    SELECT
+        f.audit_id,
+        f.run_id,
+        a.image_id,
+        s.name AS subset,
+        a.url,
+        (SELECT name FROM states WHERE id = f.state) AS state,
+        (SELECT name FROM codes WHERE id = f.code) AS code,
+        f.http_status,
+        f.final_url,
+        a.expected_size,
+        f.actual_size,
+        f.attempts,
+        strftime('%Y-%m-%dT%H:%M:%SZ', f.updated_at, 'unixepoch') AS updated_at
+    FROM audited AS f CROSS JOIN assets AS a ON a.asset_id = f.asset_id
+    CROSS JOIN subsets AS s ON s.id = a.subset_id""",
+    "ALTER TABLE runs ADD COLUMN audit_id INTEGER REFERENCES audits (id)",
+    # What an audit found there and did not keep: a mirror fetches it.
+    f"""CREATE INDEX found_not_stored ON assets (asset_id)
+        WHERE path IS NULL AND state IN ({", ".join(map(str, FOUND))})""",
+    # As it was, but an audit has not settled the row of an image that is stored.
+    "DROP TRIGGER keep_past_state",
+    f"""CREATE TRIGGER keep_past_state AFTER UPDATE OF state ON assets
+    WHEN OLD.state <> {PENDING}
+        AND (NEW.state <> OLD.state OR NEW.attempts_ever <> OLD.attempts_ever)
+    BEGIN
+        INSERT INTO past_states
+            (asset_id, in_run, until_run, state, code, http_status, settled_at)
+        VALUES (
+            OLD.asset_id,
+            coalesce(
+                (SELECT t.run_id FROM attempts AS t
+                    WHERE t.asset_id = OLD.asset_id AND t.n <= OLD.attempts_ever AND NOT (
+                        OLD.path IS NOT NULL AND EXISTS (
+                            SELECT 1 FROM runs WHERE id = t.run_id AND audit_id IS NOT NULL
+                        )
+                    ) ORDER BY t.n DESC LIMIT 1),
+                (SELECT max(id) FROM runs WHERE started_at < OLD.updated_at + 1)
+            ),
+            (SELECT max(id) FROM runs),
+            OLD.state, OLD.code, OLD.http_status, OLD.updated_at
+        );
+    END""",
+)
+
+# What mismatched bytes were, told of those with this MD5 (``fetcher.policy.triage``).
+_TRIAGE: Final = (
+    """CREATE TABLE triage (
+        asset_id INTEGER PRIMARY KEY REFERENCES assets (asset_id),
+        md5 TEXT,
+        kind TEXT NOT NULL,
+        detail TEXT NOT NULL,
+        width INTEGER,
+        height INTEGER,
+        triaged_at INTEGER NOT NULL
+    ) STRICT""",
+)
+
 _SHARDS: Final = (
     # Shards with images in them. ``size`` is where the last of these ends, with all that belongs to
     # it: what lies behind is of nobody. An image in a shard has the path ``#{shard}:{offset}.jpg``,
@@ -367,6 +468,8 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _CHECKS,
     _PAST_STATES,
     _HOST_MEMORIES,
+    _AUDITS,
+    _TRIAGE,
     _SHARDS,
 )
 """Statements that lead from version ``index`` to the next; never edited once released."""

@@ -92,7 +92,7 @@ class Settlement:
                 [(end, shard) for shard, end in self._ends.items()],
             )
         reached(Point.ASSETS_WRITTEN)
-        superseded = [leased for leased in self._now.values() if leased.superseded]
+        superseded = [item for item in self._now.values() if item.superseded or item.stored]
         SUPERSEDED.write(
             connection, [(leased.asset.asset_id, leased.attempts_ever) for leased in superseded]
         )
@@ -119,7 +119,7 @@ class Settlement:
             leased.attempts_ever += 1
             self._attempts.append(_attempt(outcome, leased, self._run_id))
         state = STATE_IDS[outcome.state]
-        if not leased.superseded:
+        if not (leased.superseded or leased.stored):
             self._assets[asset_id] = _asset(outcome, leased, state, self._packed(outcome, leased))
             self._count(outcome, leased, before, state)
         if state != PENDING:

@@ -112,6 +112,13 @@ def read_selected(connection: sqlite3.Connection, selection: Selection) -> Tally
     )
 
 
+def counted(
+    connection: sqlite3.Connection, parts: Iterable[tuple[int, str | None, int, int, int]]
+) -> Tally:
+    """A tally of ``parts``: state, code, assets, their expected bytes, their stored bytes."""
+    return _tally(connection, ((STATES[s], code, n, b, k) for s, code, n, b, k in parts))
+
+
 def _tally(
     connection: sqlite3.Connection, parts: Iterable[tuple[State, str | None, int, int, int]]
 ) -> Tally:

@@ -24,6 +24,7 @@ from threading import Thread
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from fetcher.manifest.auditing import Audit, AuditTerms
 from fetcher.manifest.database import Database
 from fetcher.manifest.leasing import LeasePart
 from fetcher.manifest.runs import RunInfo
@@ -41,6 +42,7 @@ from fetcher.model import (
     SourceInfo,
     Tally,
 )
+from fetcher.policy.sampling import StratumCount
 from fetcher.ports import SourceCursor
 
 T = TypeVar("T")
@@ -151,6 +153,21 @@ class ManifestThread:
 
     async def settle(self, outcomes: Sequence[Outcome]) -> bool:
         return await self._call(lambda database: database.settle(outcomes))
+
+    async def reopen_found(self) -> None:
+        await self._call(Database.reopen_found)
+
+    async def begin_audit(self, terms: AuditTerms) -> Audit:
+        return await self._call(lambda database: database.begin_audit(terms))
+
+    async def finish_audit(self) -> None:
+        await self._call(Database.finish_audit)
+
+    async def audit_tally(self) -> Tally:
+        return await self._call(Database.audit_tally)
+
+    async def audit_counts(self) -> list[StratumCount]:
+        return await self._call(Database.audit_counts)
 
     async def recall(self, origins: Sequence[str], token: str) -> dict[str, RobotsNote]:
         return await self._call(lambda database: database.recall_robots(origins, token))

@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from fetcher.model import Asset, Fault, HostBudget, HostMemory, Partial
+from fetcher.model import Asset, Fault, HostBudget, HostMemory, Method, Partial
 from fetcher.policy.adapt import Adaptive
 from fetcher.policy.breaker import Breaker
 from fetcher.policy.health import Health, health
@@ -41,6 +41,9 @@ class Job:
     """What earlier attempts kept of the body."""
     received: int = 0
     """Bytes that the latest hop's body brought over the wire."""
+    method: Method = Method.GET
+    climbed: int = 0
+    """Hops of this attempt that are no redirects: the method before did not tell enough."""
     awaits: str = ""
     """The origin whose robots.txt is to be known first: until then it is in no line."""
 
@@ -54,7 +57,7 @@ class Job:
 
     def start_over(self) -> None:
         """Back to the listed URL, for a new attempt."""
-        self.url, self.group, self.hops = self.asset.url, self.home, 0
+        self.url, self.group, self.hops, self.climbed = self.asset.url, self.home, 0, 0
 
 
 class Place(Enum):

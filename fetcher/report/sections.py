@@ -104,7 +104,9 @@ SECTIONS: Final = (
             View(
                 "mismatches",
                 "Kinds of mismatches",
-                "Images that arrived whole and are not the listed ones, against the listed size.",
+                "Images that arrived whole and are not the listed ones, against the listed size. "
+                "Kinds are what fetcher triage could tell from the bytes; where it has not looked, "
+                "the code stands. Not comparable: a picture, and the listed one is not at hand.",
                 "Nothing arrived that is not what was listed.",
             ),
         ),
@@ -132,6 +134,21 @@ SECTIONS: Final = (
         "time",
         "Over time",
         (
+            View(
+                "audits",
+                "Audits",
+                "What each audit found of what it asked for. A HEAD compares no bytes: what it "
+                "calls present has the listed length and is an image.",
+                "There was no audit.",
+            ),
+            View(
+                "audit_rates",
+                "What audits say of the whole list",
+                "Shares of the images listed, with 95 % intervals: Wilson's, of the sum weighted "
+                "over the strata, with Kish's effective sample size 1 / sum(W² / n). Of a whole "
+                "list there is nothing to estimate.",
+                "There was no audit.",
+            ),
             View(
                 "link_rot",
                 "What each run found",

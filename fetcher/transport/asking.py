@@ -15,7 +15,8 @@ from urllib.parse import quote, unquote, urlsplit
 
 from yarl import URL
 
-from fetcher.policy import ranges, urls
+from fetcher.model import Method
+from fetcher.policy import ranges, sniff, urls
 from fetcher.ports import FetchRequest
 from fetcher.transport.connector import canonical, is_address
 
@@ -60,6 +61,8 @@ class Destination(NamedTuple):
 def prepare(request: FetchRequest) -> tuple[Destination, dict[str, str]]:
     """Destination and headers of the request. Raises ``RefusedError``."""
     headers = ranges.request_headers(request.partial) if request.partial is not None else {}
+    if request.method is Method.PROBE:
+        headers = {"Range": f"bytes=0-{sniff.HEAD - 1}"}
     try:
         if "@" in request.url:
             headers |= _authorization(request.url)

@@ -1,4 +1,4 @@
-"""One GET: a request goes out; an arrival, a redirect or a fault comes back.
+"""One request goes out; an arrival (or what an audit asks for), a redirect or a fault comes back.
 
 Nothing is followed, repeated, scheduled or judged here: every request on the wire is one that the
 frontier has charged to its host group.
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import aiohttp
 
-from fetcher.model import Arrival, Fault, Redirect
+from fetcher.model import Arrival, Fault, Found, Method, Redirect
 from fetcher.policy.addresses import is_public
 from fetcher.policy.consent import ConsentRule
 from fetcher.policy.oserrors import disk_fault
@@ -102,7 +102,7 @@ class HttpTransport:
             return False
         return True
 
-    async def fetch(self, request: FetchRequest) -> Arrival | Redirect | Fault:
+    async def fetch(self, request: FetchRequest) -> Arrival | Found | Redirect | Fault:
         try:
             result = await self._fetch(request)
         except asyncio.CancelledError:
@@ -113,7 +113,7 @@ class HttpTransport:
             remove(request.partial.path)
         return result
 
-    async def _fetch(self, request: FetchRequest) -> Arrival | Redirect | Fault:
+    async def _fetch(self, request: FetchRequest) -> Arrival | Found | Redirect | Fault:
         try:
             destination, headers = prepare(request)
         except RefusedError as error:
@@ -128,7 +128,8 @@ class HttpTransport:
         try:
             if self._options.proxy is not None:
                 self._check(destination.origin)
-            async with self._requests.get(destination, headers) as response:
+            head = request.method is Method.HEAD
+            async with self._requests.ask(destination, headers, head=head) as response:
                 if self._options.proxy is not None and response.status == PROXY_REFUSES_US:
                     return Fault("proxy-unreachable", "it refuses us", response.status)
                 return await exchange.take(response)
@@ -178,7 +179,7 @@ def _means_this_machine(name: str) -> bool:
     return name == "localhost" or name.endswith(".localhost")
 
 
-def _replaces(result: Arrival | Redirect | Fault, kept: Path) -> bool:
+def _replaces(result: Arrival | Found | Redirect | Fault, kept: Path) -> bool:
     """Whether other bytes than those in ``kept`` are handed on in their place."""
     if isinstance(result, Arrival):
         return result.body.path != kept

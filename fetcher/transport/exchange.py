@@ -14,8 +14,8 @@ import aiohttp
 from aiohttp.http import HttpProcessingError
 
 from fetcher.killpoints import Point, reached
-from fetcher.model import Arrival, Body, Fault, Partial, Redirect, Validators
-from fetcher.policy import ranges, redirects, robotstag, urls
+from fetcher.model import Arrival, Body, Fault, Found, Method, Partial, Redirect, Validators
+from fetcher.policy import ranges, redirects, robotstag, sniff, urls
 from fetcher.policy.classify import REDIRECTS, status_code
 from fetcher.policy.retry import parse_retry_after
 from fetcher.ports import FetchRequest
@@ -49,7 +49,7 @@ class Exchange:
         self._wall = wall
         self.received = 0
 
-    async def take(self, response: Response) -> Arrival | Redirect | Fault:
+    async def take(self, response: Response) -> Arrival | Found | Redirect | Fault:
         status, headers = response.status, response.headers
         if status in REDIRECTS and "Location" in headers:
             await self._drain(response)
@@ -57,7 +57,14 @@ class Exchange:
         partial = self._request.partial
         if partial is not None and status in (206, 416):
             return await self._rest(response, partial)
+        method = self._request.method
+        if method is Method.PROBE and status == 206:  # noqa: PLR2004  its name
+            return await self._first_bytes(response)
         code = status_code(status)
+        if code is None and method is Method.HEAD:
+            return await self._head(response)
+        if code is None and method is Method.PROBE:
+            return await self._first_bytes(response)
         if code is None:
             return await self._body(response)
         await self._drain(response)
@@ -112,6 +119,46 @@ class Exchange:
                 partial = await intake.partial(_validators(response, resume), ended=True)
                 return self._fault("truncated", "ended early, without a length", response, partial)
             return self._arrival(response, await intake.body(), resume=resume)
+
+    async def _head(self, response: Response) -> Found | Fault:
+        """The answer to a HEAD: what it declares."""
+        if (refusal := self._refusal(response)) is not None:
+            return self._fault("opted-out", refusal, response)
+        declared = response.headers.get("Content-Type")
+        return self._found(response, response.content_length, _media_type(declared))
+
+    async def _first_bytes(self, response: Response) -> Found | Fault:
+        """The answer to a probe; a body that is not the part that was asked for costs its
+        connection.
+        """
+        if (refusal := self._refusal(response)) is not None:
+            await self._drain(response)
+            return self._fault("opted-out", refusal, response)
+        head = bytearray()
+        try:
+            async for chunk in response.content.iter_any():
+                self.received += len(chunk)
+                head += chunk
+                if len(head) > sniff.HEAD:
+                    break
+        except Exception as error:  # noqa: BLE001  as in HttpTransport; here with the status
+            return self._fault(classify(error), describe(error), response)
+        size = response.content_length
+        if response.status == 206:  # noqa: PLR2004  its name
+            label = ranges.parse_content_range(response.headers.get("Content-Range", ""))
+            size = label.total if label is not None and label.first == 0 else None
+        return self._found(response, size, sniff.sniff(bytes(head[: sniff.HEAD])))
+
+    def _found(self, response: Response, size: int | None, content_type: str | None) -> Found:
+        return Found(
+            self._request.method,
+            response.status,
+            size,
+            content_type,
+            urls.drop_credentials(self._request.url),
+            response.headers.get("Content-Encoding", "identity").strip().lower() != "identity",
+            self.received,
+        )
 
     def _refusal(self, response: Response) -> str | None:
         """The X-Robots-Tag that asks not to take the body, for people."""
@@ -228,6 +275,11 @@ def printable(text: str) -> str:
     """
     line = " ".join(text[:LONGEST_DETAIL].split())
     return line.encode(errors="backslashreplace").decode()
+
+
+def _media_type(value: str | None) -> str | None:
+    """The type without its parameters (RFC 9110 section 8.3.1)."""
+    return printable(value.partition(";")[0]).lower() if value is not None else None
 
 
 def _has_length(response: Response) -> bool:

@@ -121,7 +121,7 @@ class Requests:
         self._headers = dict(headers)
         self._timeout = timeout
         self._limits = limits
-        self._watched: dict[Get, None] = {}
+        self._watched: dict[Ask, None] = {}
         self._watch: asyncio.TimerHandle | None = None
         self._proxy = URL(proxy) if proxy is not None else None
         self._loop = asyncio.get_running_loop()
@@ -138,9 +138,11 @@ class Requests:
             self._close_longest_idle()
         await self._connector.close()
 
-    def get(self, destination: Destination, headers: Mapping[str, str]) -> Get:
-        """One GET, to be entered: ``async with requests.get(…) as response``."""
-        return Get(self, destination, headers)
+    def ask(
+        self, destination: Destination, headers: Mapping[str, str], *, head: bool = False
+    ) -> Ask:
+        """One GET or HEAD, to be entered: ``async with requests.ask(…) as response``."""
+        return Ask(self, destination, headers, head=head)
 
     async def reach(self, origin: Origin) -> None:
         """Open a new connection, and keep it for the next request there. Raises as the library."""
@@ -186,14 +188,14 @@ class Requests:
             return f"{str(origin).removesuffix('/')}{destination.target}"
         return destination.target
 
-    def watch(self, get: Get) -> float:
+    def watch(self, get: Ask) -> float:
         """See to it that ``get`` ends in time; the time now."""
         self._watched[get] = None
         if self._watch is None:
             self._watch = self._loop.call_later(self._limits.tick, self._look)
         return self._loop.time()
 
-    def unwatch(self, get: Get) -> None:
+    def unwatch(self, get: Ask) -> None:
         self._watched.pop(get, None)
 
     def _look(self) -> None:
@@ -228,7 +230,7 @@ class Requests:
         return opened
 
 
-class Get:
+class Ask:
     """From the request to the head of its answer; in the end, what becomes of the connection.
 
     Raises as the library does. ``TimeoutError`` itself is the total timeout, which goes on to hold
@@ -239,6 +241,7 @@ class Get:
         "_began",
         "_content",
         "_destination",
+        "_head",
         "_headers",
         "_heard_at",
         "_opened",
@@ -246,9 +249,15 @@ class Get:
     )
 
     def __init__(
-        self, requests: Requests, destination: Destination, headers: Mapping[str, str]
+        self,
+        requests: Requests,
+        destination: Destination,
+        headers: Mapping[str, str],
+        *,
+        head: bool,
     ) -> None:
         self._requests = requests
+        self._head = head
         self._destination = destination
         self._headers = headers
         self._content: aiohttp.StreamReader | None = None
@@ -261,7 +270,7 @@ class Get:
         protocol = opened.protocol
         self._began = self._heard_at = requests.watch(self)
         try:
-            protocol.begin(READ_AHEAD)
+            protocol.begin(READ_AHEAD, head=self._head)
             self._send(opened)
             message, content = await protocol.read()
             while 100 <= message.code < 200 and message.code != 101:  # noqa: PLR2004  interim
@@ -282,7 +291,8 @@ class Get:
 
     def _send(self, opened: _Open) -> None:
         protocol = opened.protocol
-        line = f"GET {self._requests.target(self._destination)} HTTP/1.1\r\n".encode("ascii")
+        method = "HEAD" if self._head else "GET"
+        line = f"{method} {self._requests.target(self._destination)} HTTP/1.1\r\n".encode("ascii")
         if (spoken := protocol.exception()) is not None:
             raise spoken  # it broke, or was spoken over, before anything was asked
         if protocol.transport is None:

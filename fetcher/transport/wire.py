@@ -50,13 +50,17 @@ class Wire(ResponseHandler):
         """Whether we, and not the server, are why nothing comes."""
         return bool(self._reading_paused or self._buffer_paused)
 
-    def begin(self, read_ahead: int) -> None:
+    def begin(self, read_ahead: int, *, head: bool = False) -> None:
         """An answer is awaited. The parser of the last one goes on with the next: an answer that
-        might have left it in the middle of something has cost the connection.
+        might have left it in the middle of something has cost the connection. ``head``: it will
+        have no body, whatever its length (RFC 9110 section 9.3.2).
         """
-        if self._parser is None:
+        if self._parser is None or head is not self._skip_payload:
             self.set_response_params(
-                read_until_eof=True, auto_decompress=False, read_bufsize=read_ahead
+                skip_payload=head,
+                read_until_eof=True,
+                auto_decompress=False,
+                read_bufsize=read_ahead,
             )
         else:
             self._await_answer()

@@ -18,6 +18,7 @@ from fetcher.manifest.database import Database
 from fetcher.model import State
 from fetcher.policy.codes import CODES
 from fetcher.policy.findings import KINDS
+from fetcher.policy.triage import MEANINGS
 from fetcher.source import REASONS
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
@@ -95,6 +96,12 @@ def test_every_kind_of_finding_is_in_the_table_with_its_meaning() -> None:
         (row,) = [row for row in ROWS if row[1] == f"`{kind}`"]
         assert row[0] == ("yes" if info.damage else "no")
         assert info.meaning in row[2]
+
+
+def test_every_kind_of_mismatch_is_in_the_table_with_its_meaning() -> None:
+    told = {row[2]: row[1] for row in ROWS if len(row) == 3}
+    for kind, meaning in MEANINGS.items():
+        assert meaning in told[f"`{kind}`"]
 
 
 def test_every_exit_code_is_in_the_table() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from fetcher.engine import Ending, Engine, EngineOptions, TaskCrew
 from fetcher.events import Event
-from fetcher.model import Expectation, HostBudget, HostMemory, Outcome, Row, State
+from fetcher.model import Expectation, HostBudget, HostMemory, Method, Outcome, Row, State
 from fetcher.policy.consent import ConsentRule
 from fetcher.policy.frontier import Frontier
 from fetcher.policy.hosts import GroupRule, HostGroups
@@ -56,6 +56,7 @@ class Rig:
     retry: RetryRule = RETRY
     landing_delay: float = 0.0
     consent: ConsentRule | None = None
+    method: Method = Method.GET
     book: MemoryRobotsBook = field(default_factory=MemoryRobotsBook)
     memories: Sequence[HostMemory] = ()
     """What earlier runs have learned."""
@@ -104,6 +105,7 @@ class Rig:
                 drain=self.drain,
                 limit=self.limit,
                 consent=self.consent,
+                method=self.method,
             ),
             robots=self.book,
         )

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from fetcher.model import Arrival, Body, Fault, Redirect
+from fetcher.model import Arrival, Body, Fault, Found, Redirect
 from fetcher.ports import FetchRequest
 
 
@@ -22,7 +22,7 @@ class Asked:
         return self.request.url
 
 
-Result = Arrival | Redirect | Fault
+Result = Arrival | Found | Redirect | Fault
 
 
 @dataclass(slots=True)

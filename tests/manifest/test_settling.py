@@ -218,6 +218,7 @@ def test_runs_are_written_down(path: Path) -> None:
         "exit_code": 3,
         "reason": "SIGTERM",
         "config": "{}",
+        "audit_id": None,
     }
     assert (second["command"], second["config"]) == ("fetcher mirror x", '{"a": 1}')
 

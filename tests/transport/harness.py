@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fetcher.demo.web import Web
-from fetcher.model import Arrival, Fault, Partial, Redirect, Validators
+from fetcher.model import Arrival, Fault, Found, Partial, Redirect, Validators
 from fetcher.ports import FetchRequest
 from fetcher.transport import HttpTransport, TransportOptions
 
@@ -53,7 +53,7 @@ class Rig:
         expected_size: int | None = None,
         partial: Partial | None = None,
         spool: Path | None = None,
-    ) -> Arrival | Redirect | Fault:
+    ) -> Arrival | Found | Redirect | Fault:
         """``url`` may be a path of the web's."""
         whole = self.web.url(url) if url.startswith("/") else url
         return await self.transport.fetch(

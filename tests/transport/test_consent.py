@@ -24,7 +24,7 @@ from fetcher.demo.steps import (
     redirect,
     status,
 )
-from fetcher.model import Arrival, Fault, Redirect
+from fetcher.model import Arrival, Fault, Found, Redirect
 from fetcher.policy.consent import ConsentRule
 from fetcher.ports import FetchRequest
 from fetcher.transport.exchange import DRAIN_AT_MOST
@@ -122,7 +122,7 @@ async def test_what_it_says_is_shown_harmlessly(rig: Rig) -> None:
 LIMIT = 1_000
 
 
-async def text(rig: Rig, path: str = "/robots.txt") -> Arrival | Redirect | Fault:
+async def text(rig: Rig, path: str = "/robots.txt") -> Arrival | Found | Redirect | Fault:
     request = FetchRequest(rig.web.url(path), -1, 0, rig.spool, cut_at=LIMIT)
     return await rig.transport.fetch(request)
 

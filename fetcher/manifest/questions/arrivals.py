@@ -44,17 +44,19 @@ FROM (
     )
 
 
-def mismatches(kind: str) -> Question:
-    """``kind``: the column of the view that tells mismatches apart."""
+def mismatches() -> Question:
+    """By kind where the bytes were looked at as they are now, else by code."""
     state = quoted(State.MISMATCHED)
     return Question(
         "mismatches",
-        f"""SELECT {kind} AS kind, count(*) AS images,
+        f"""SELECT coalesce(t.kind, i.code) AS kind, count(*) AS images,
     round(100.0 * count(*) / sum(count(*)) OVER (), 2) AS share,
-    sum(iif(actual_size < expected_size, 1, 0)) AS smaller,
-    sum(iif(actual_size = expected_size, 1, 0)) AS as_large,
-    sum(iif(actual_size > expected_size, 1, 0)) AS larger
-FROM images WHERE state = {state} GROUP BY kind ORDER BY images DESC, kind""",
+    sum(iif(i.actual_size < i.expected_size, 1, 0)) AS smaller,
+    sum(iif(i.actual_size = i.expected_size, 1, 0)) AS as_large,
+    sum(iif(i.actual_size > i.expected_size, 1, 0)) AS larger
+FROM images AS i LEFT JOIN assets AS a ON a.image_id = i.image_id
+LEFT JOIN triage AS t ON t.asset_id = a.asset_id AND t.md5 IS a.actual_md5
+WHERE i.state = {state} GROUP BY 1 ORDER BY images DESC, kind""",
     )
 
 

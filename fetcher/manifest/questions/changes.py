@@ -3,6 +3,9 @@
 Before: the last entry of ``past_states`` that an earlier run had settled. Now: the asset's row, if
 the run or a later one settled it, or if it is still pending. What was not asked again has not
 changed, as far as anyone knows, and is not counted.
+
+What an audit finds of an image that is stored does not change its row: there, the audit's finding
+is what is now, and the row, or an earlier audit's finding, what was.
 """
 
 # ruff: noqa: S608 - put together from constants, numbers and quoted literals
@@ -31,9 +34,12 @@ _CLASSES: Final = {
 
 
 def _settled_in(asset: str) -> str:
+    """The run that settled the row: of an image that is stored, no audit."""
     return (
-        f"coalesce((SELECT run_id FROM attempts WHERE asset_id = {asset}.asset_id "
-        f"AND n = {asset}.attempts_ever), "
+        f"coalesce((SELECT t.run_id FROM attempts AS t WHERE t.asset_id = {asset}.asset_id "
+        f"AND t.n <= {asset}.attempts_ever AND NOT ({asset}.path IS NOT NULL AND EXISTS ("
+        "SELECT 1 FROM runs WHERE id = t.run_id AND audit_id IS NOT NULL)) "
+        "ORDER BY t.n DESC LIMIT 1), "
         f"(SELECT max(id) FROM runs WHERE started_at < {asset}.updated_at + 1))"
     )
 
@@ -48,15 +54,29 @@ def _since(run_id: int) -> str:
         )
         return f"CASE {whens} ELSE 'not settled yet' END"
 
-    return f"""WITH before AS (
-    SELECT asset_id, state, code, max(id) FROM past_states
-    WHERE in_run < {run_id} GROUP BY asset_id
+    return f"""WITH beside AS (
+    SELECT w.asset_id, w.state, w.code, w.http_status, max(w.run_id) AS run
+    FROM audited AS w CROSS JOIN assets AS a ON a.asset_id = w.asset_id
+    WHERE w.run_id >= {run_id} AND w.state <> {PENDING} AND a.path IS NOT NULL
+        AND w.run_id > {_settled_in("a")} GROUP BY w.asset_id
+), earlier AS (
+    SELECT asset_id, state, code, in_run AS run, id AS entry FROM past_states
+    WHERE in_run < {run_id}
+    UNION ALL SELECT asset_id, state, code, run_id, 0 FROM audited
+    WHERE run_id < {run_id} AND state <> {PENDING}
+    UNION ALL SELECT a.asset_id, a.state, a.code, {_settled_in("a")}, 0
+    FROM beside AS s CROSS JOIN assets AS a ON a.asset_id = s.asset_id
+    WHERE {_settled_in("a")} < {run_id}
+), before AS (
+    SELECT asset_id, state, code, max(run * 4294967296 + entry) FROM earlier GROUP BY asset_id
 ), changes AS (
-    SELECT a.asset_id, a.image_id, a.url, a.http_status, b.state AS state_then, b.code AS code_then,
-        a.state AS state_now, a.code AS code_now,
-        {class_of("b.state")} AS was, {class_of("a.state")} AS now
+    SELECT a.asset_id, a.image_id, a.url, coalesce(s.http_status, a.http_status) AS http_status,
+        b.state AS state_then, b.code AS code_then,
+        coalesce(s.state, a.state) AS state_now, coalesce(s.code, a.code) AS code_now,
+        {class_of("b.state")} AS was, {class_of("coalesce(s.state, a.state)")} AS now
     FROM before AS b CROSS JOIN assets AS a ON a.asset_id = b.asset_id
-    WHERE a.state = {PENDING} OR {_settled_in("a")} >= {run_id}
+    LEFT JOIN beside AS s ON s.asset_id = b.asset_id
+    WHERE s.asset_id IS NOT NULL OR a.state = {PENDING} OR {_settled_in("a")} >= {run_id}
 )"""
 
 
