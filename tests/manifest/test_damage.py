@@ -30,7 +30,8 @@ ROWS: Final = 120
 PAGE: Final = 4096
 CHANGES: Final = 60
 UNUSED: Final = {
-    *("texts", "robots", "checks", "findings", "past_states", "host_memories", "shards"),
+    *("texts", "robots", "checks", "findings", "past_states", "host_memories", "triage", "shards"),
+    *("audits", "strata", "audited", "to_be_audited", "found_not_stored"),
     *("sqlite_autoindex_states_1", "sqlite_autoindex_codes_1"),
 }
 """Tables and indexes that these runs have no cause to read."""
