@@ -58,6 +58,11 @@ class Point(StrEnum):
     RENAMED = "renamed"
     """One file of the batch; the N-th pass is within a batch, too."""
     DIRECTORIES_SYNCED = "directories-synced"
+    SHARD_MADE = "shard-made"
+    SHARD_WRITTEN = "shard-written"
+    """A batch lies in a shard; it may not be on the disk yet."""
+    SHARD_COMMITTED = "shard-committed"
+    """It is, and will not be taken back."""
     LANDED = "landed"
     """Stored; the event loop does not know yet."""
     DELIVERED = "delivered"
@@ -73,6 +78,8 @@ class Point(StrEnum):
     """The event loop knows that it is committed."""
 
     # After a killed run: what it left is looked through.
+    TAIL_CUT = "tail-cut"
+    """Of a shard, at the end of a run as well."""
     FOUND = "found"
     """Files that were published are proven; they are not known to be durable yet."""
     CONFIRMED = "confirmed"

@@ -112,6 +112,8 @@ class Asset(NamedTuple):
     expected: Expectation
     attempts: int = 0
     """Attempts already spent on it, over all runs."""
+    extra: str = ""
+    """The list's other columns, as a JSON object, where a run needs them with the image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +238,13 @@ class Receipt(NamedTuple):
     validators: Validators = Validators()
 
 
+class Slot(NamedTuple):
+    """Where in its shard an image lies: its first byte, and the end of all that belongs to it."""
+
+    offset: int
+    end: int
+
+
 class Keep(StrEnum):
     """What becomes of the bytes."""
 
@@ -276,6 +285,8 @@ class Outcome(NamedTuple):
     received: int = 0
     """Body bytes that this attempt brought over the wire."""
     detail: str | None = None
+    slot: Slot | None = None
+    """If ``path`` leads into a shard."""
 
 
 class RobotsNote(NamedTuple):
@@ -405,3 +416,4 @@ class Landed(NamedTuple):
     verdict: Verdict
     path: str | None
     """Relative to DIR; ``None`` if nothing was kept."""
+    slot: Slot | None = None

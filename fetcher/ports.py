@@ -26,10 +26,12 @@ from fetcher.model import (
     Method,
     Outcome,
     Partial,
+    Receipt,
     Redirect,
     RobotsNote,
     Row,
     RowTally,
+    Slot,
     SourceInfo,
     Tally,
 )
@@ -92,22 +94,35 @@ class Staged:
 
     temporary: Path
     key: str
-    """The final path, relative to DIR, with forward slashes."""
+    """Where they will be, relative to DIR, with forward slashes."""
     size: int
+    slot: Slot | None = None
+    """Their place in a shard, if ``key`` leads into one."""
 
 
 class Store(Protocol):
     """Where bytes end up. All methods block and are called from finishing threads.
 
-    The contract: ``stage`` writes under a temporary name and checks the length; ``publish`` makes a
-    batch durable and gives each its final name, in this order: bytes reach the disk, then the
-    names, then the directories reach the disk, then it returns. Whoever reads a final name, at any
-    instant and after any crash, finds a whole file. A name that exists is replaced atomically.
-    Trouble is a ``StoreError`` with the local fault's code, and leaves no final name behind.
+    The contract: ``stage`` takes bytes over, checks their length and says where they will be;
+    ``publish`` makes a batch durable in these places. When it returns, neither a kill nor a power
+    cut takes the batch away, and only then may the manifest name the places. Whoever reads a place
+    that the manifest names, at any instant and after any crash, finds the whole bytes. Trouble is a
+    ``StoreError`` with the local fault's code, and leaves nothing of the batch behind.
+
+    A store of files has its places under the final names that it was asked for: whoever reads one,
+    named by the manifest or not, finds a whole file, and a name that exists is replaced atomically.
+    A store of shards appends, and has places of its own for images: what was published, and is not
+    in the manifest, is cut off by the next run (``fetcher.store.tails``). There a batch is
+    everything that the thread has staged and not discarded.
     """
 
-    def stage(self, key: str, body: Body, *, name: str) -> Staged:
-        """Write ``body`` under the temporary ``name``; a spooled body is taken over as it lies."""
+    def stage(
+        self, key: str, body: Body, *, name: str, about: tuple[Asset, Receipt] | None = None
+    ) -> Staged:
+        """Take ``body`` over for ``key``, under the temporary ``name``; a spooled body as it lies.
+
+        ``about`` is what a store may write down beside it.
+        """
 
     def publish(self, batch: Sequence[Staged]) -> None:
         """Make all of ``batch`` durable under their final names."""

@@ -13,11 +13,12 @@ Nothing is deleted, and nothing is moved onto something else.
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from typing import Final, Protocol
 from zlib import crc32
 
@@ -26,13 +27,17 @@ from fetcher.checking.folders import Name, behind, walk
 from fetcher.checking.workers import Result, Workers
 from fetcher.errors import FetcherError, StoreError
 from fetcher.policy.findings import KINDS, Batch, Finding, Kind, Part, Put, Standing, Stray
+from fetcher.policy.tar import DROPPED, END, SHARD, SUFFIX, Member, members
 
 _AHEAD: Final = 3
 """Batches for each worker that are read from the manifest before their turn."""
 _LOOK_UP: Final = 0.1
 """Seconds between two looks whether the check was told to stop."""
 _COMMIT_EVERY: Final = 1.0
-_TOPS: Final = ("images", "mismatched")
+_MEMBERS: Final = 1_024
+"""Images of a shard that are looked up at once."""
+_SHARDS: Final = "shards"
+_TOPS: Final = ("images", "mismatched", _SHARDS)
 
 
 class Book(Protocol):
@@ -46,6 +51,10 @@ class Book(Protocol):
 
     def finish(self, standing: Standing) -> None: ...
 
+    def shards(self) -> dict[str, int]: ...
+
+    def unrecorded(self, shard: str, members: Sequence[Member]) -> list[Member]: ...
+
 
 class Aside(Protocol):
     """Where a repair puts what is broken."""
@@ -54,6 +63,9 @@ class Aside(Protocol):
         """Move what is at ``path`` out of the way, be it what it may, or the first thing on the way
         to it that is no folder. Where it is now; ``None`` if there was nothing.
         """
+
+    def take_out(self, path: str, slot: tuple[int, int]) -> str | None:
+        """The same for an image in a shard, of which others are left where they are."""
 
     def give_back(self, path: str, to: str) -> bool:
         """Move the file ``path`` to the name ``to``; false if something is there."""
@@ -177,7 +189,10 @@ class Check:
             if self._stopped():
                 raise _StoppedError
             self._note(Finding(Kind.UNREADABLE, path, reason) for path, reason in piece.closed)
-            self._take_up(piece.names, standing.check_id)
+            if piece.names and piece.names[0].path.startswith(f"{_SHARDS}/"):
+                self._take_up_shards(piece.names)
+            else:
+                self._take_up(piece.names, standing.check_id)
             standing.entries += len(piece.names)
             standing.through_folder = piece.through or standing.through_folder
             self._tell(standing)
@@ -200,6 +215,50 @@ class Check:
             else:
                 self._keep([finding])
 
+    def _take_up_shards(self, names: Sequence[Name]) -> None:
+        known = self._book.shards()
+        for name in names:
+            if self._stopped():
+                raise _StoppedError
+            end = known.get(name.path)
+            if not name.regular:
+                detail = "a link, or another thing that is no file"
+                self._keep([Finding(Kind.EXTRA, name.path, detail)])
+            elif end is not None:
+                self._keep(self._found_in(name.path, end))
+            elif SHARD.fullmatch(name.path.rpartition("/")[2]):
+                detail = "a shard without an image that is recorded"
+                self._keep([Finding(Kind.LEFTOVER, name.path, detail)])
+            else:
+                self._keep([Finding(Kind.EXTRA, name.path)])
+
+    def _found_in(self, shard: str, end: int) -> Iterator[Finding]:
+        """What is in a shard besides the images that are recorded there."""
+        try:
+            descriptor = os.open(f"{self._root}/{shard}", os.O_RDONLY | os.O_NOFOLLOW)
+        except OSError as error:
+            yield Finding(Kind.UNREADABLE, shard, error.strerror or str(error))
+            return
+        try:
+            size = os.fstat(descriptor).st_size
+            images = (
+                one
+                for one in members(
+                    lambda count, at: os.pread(descriptor, count, at), 0, min(size, end)
+                )
+                if one.name != DROPPED and not one.name.endswith(SUFFIX)
+            )
+            while batch := list(islice(images, _MEMBERS)):
+                for one in self._book.unrecorded(shard, batch):
+                    path, slot = f"{shard}/{one.name}", (one.offset, one.size)
+                    yield Finding(Kind.SUPERSEDED, path, slot=slot)
+        except OSError as error:
+            yield Finding(Kind.UNREADABLE, shard, error.strerror or str(error))
+        finally:
+            os.close(descriptor)
+        if size > end + len(END):
+            yield Finding(Kind.LEFTOVER, shard, f"{size - end:,} bytes behind its last image")
+
     def _gave_back(self, stray: Stray) -> bool:
         """In a repair: whether the file has the bytes of an image that was found broken, and was
         moved to that one's place. A run takes it up there without asking for it.
@@ -216,7 +275,8 @@ class Check:
     def _keep(self, findings: Iterable[Finding]) -> None:
         for finding in findings:
             moved_to = None
-            if self._aside is not None and KINDS[finding.kind].damage:
+            # A second copy in a shard would be read as another image.
+            if self._aside is not None and (KINDS[finding.kind].damage or finding.slot):
                 moved_to = self._repair(self._aside, finding)
             self._note([finding], moved_to)
 
@@ -228,7 +288,10 @@ class Check:
 
     def _repair(self, aside: Aside, finding: Finding) -> str | None:
         try:
-            moved_to = aside.put(finding.path)
+            if finding.slot is not None:
+                moved_to = aside.take_out(finding.path, finding.slot)
+            else:
+                moved_to = aside.put(finding.path)
         except StoreError:
             if finding.kind is not Kind.UNREADABLE:
                 raise

@@ -17,6 +17,8 @@ import stat
 from binascii import b2a_base64
 from typing import Final, NamedTuple
 
+from fetcher.checking.members import Place, Shards
+
 SMALL: Final = 1 << 20
 """Bytes that are read at once, and the size of further reads."""
 
@@ -31,6 +33,8 @@ class Record(NamedTuple):
     path: str
     size: int | None
     md5: str | None
+    offset: int | None = None
+    """If ``path`` leads into a shard: where the image begins there."""
 
 
 class Observation(NamedTuple):
@@ -50,12 +54,19 @@ class Examiner:
         self._buffer = bytearray(SMALL)
         self._view = memoryview(self._buffer)
         self._folders: dict[str, Observation | None] = {"": None}
-        self.read = 0
+        self._shards = Shards(_OPEN)
+        self._read = 0
+
+    @property
+    def read(self) -> int:
         """Bytes."""
+        return self._read + self._shards.read
 
     def examine(self, record: Record) -> Observation | None:
         """``None`` if the file is what is recorded."""
-        path, size, md5 = record
+        path, size, md5, offset = record
+        if offset is not None:
+            return self._in_shard(record, offset)
         folder = path.rpartition("/")[0]
         amiss = self._folders[folder] if folder in self._folders else self._enter(folder)
         if amiss is not None:
@@ -78,8 +89,25 @@ class Examiner:
         return self._judge(record, found, digest)
 
     def forget(self) -> None:
-        """Folders may have changed."""
+        """Folders may have changed, and shards."""
         self._folders = {"": None}
+        self._shards.forget()
+
+    def _in_shard(self, record: Record, offset: int) -> Observation | None:
+        shard, _, member = record.path.rpartition("/")
+        folder = shard.rpartition("/")[0]
+        amiss = self._folders[folder] if folder in self._folders else self._enter(folder)
+        if amiss is not None:
+            return amiss
+        path = f"{self._root}/{shard}"
+        try:
+            found = self._shards.look(path, Place(member, offset, record.size or 0, record.md5))
+        except OSError as error:
+            seen = _lstat(path)
+            if seen is not None and stat.S_ISREG(seen.st_mode):
+                return Observation("unreadable", _reason(error), None, None)
+            return self._unopened(shard, error)
+        return None if found is None else Observation(*found)
 
     def _measure(self, descriptor: int, *, to_end: bool = False) -> tuple[int, str]:
         """Size and MD5. Without ``to_end``, a read that gives less than asked for is the last."""
@@ -93,7 +121,7 @@ class Examiner:
             count = os.readv(descriptor, (buffer,))
             digest.update(view[:count])
             size += count
-        self.read += size
+        self._read += size
         return size, b2a_base64(digest.digest(), newline=False).decode("ascii")
 
     def _judge(self, record: Record, size: int, md5: str) -> Observation | None:

@@ -1,9 +1,9 @@
 """``python -m fetcher.checking.worker ROOT``: hashes files for the process that started it.
 
-A line of JSON comes in, ``[[asset_id, path, size, md5], …]``, and a line goes out for it,
-``[bytes read, [[asset_id, path, recorded md5, kind, detail, size, md5], …]]``, with what does not
-match. It ends with its input, so it never outlives its starter. It imports next to nothing, as it
-is waited for.
+A line of JSON comes in, ``[[asset_id, path, size, md5, offset], …]``, and a line goes out for it,
+``[bytes read, [[asset_id, path, recorded md5, slot, kind, detail, size, md5], …]]``, with what does
+not match; a slot is offset and size in a shard. It ends with its input, so it never outlives its
+starter. It imports next to nothing, as it is waited for.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ def main(root: str) -> None:
     for line in sys.stdin.buffer:
         before = examiner.read
         amiss = []
-        for asset_id, path, size, md5 in json.loads(line):
-            observed = examiner.examine(Record(path, size, md5))
+        for asset_id, path, size, md5, offset in json.loads(line):
+            observed = examiner.examine(Record(path, size, md5, offset))
             if observed is not None:
-                amiss.append((asset_id, path, md5, *observed))
+                slot = None if offset is None else (offset, size or 0)
+                amiss.append((asset_id, path, md5, slot, *observed))
         # What a repair moves away between two batches must be looked at anew.
         if amiss:
             examiner.forget()

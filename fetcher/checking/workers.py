@@ -78,8 +78,8 @@ class Workers:
             raise RuntimeError(f"a worker ended with {process.wait()}")
         read, amiss = json.loads(reply)
         findings = [
-            Finding(Kind(kind), path, detail, asset_id, size, md5, recorded)
-            for asset_id, path, recorded, kind, detail, size, md5 in amiss
+            Finding(Kind(kind), path, detail, asset_id, size, md5, recorded, slot and tuple(slot))
+            for asset_id, path, recorded, slot, kind, detail, size, md5 in amiss
         ]
         return Result(batch, read, findings)
 

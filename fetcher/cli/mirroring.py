@@ -51,7 +51,7 @@ from fetcher.report.progress import Progress
 from fetcher.report.running import RunningTally
 from fetcher.source import ColumnNames, ImageList, open_list
 from fetcher.source.importer import Importer
-from fetcher.store import LocalStore
+from fetcher.store import LocalStore, cut_tails
 
 CAPACITY: Final = 16_384
 """Leased assets that are held in memory at most; about 1 kB each."""
@@ -101,18 +101,14 @@ def run(job: Job, console: Console, make: Callable[..., Mirroring] | None = None
     Raises ``FetcherError`` for what makes the command unusable or the manifest fail.
     """
     lists = _checked_lists(job)
-    store = LocalStore(
-        job.directory,
-        durability=job.config.store.durability,
-        min_free=job.config.store.min_free,
-    )
     _allow_descriptors(job.config.fetch.concurrency)
-    store.prepare()
     processes = worker_processes(job.config, len(os.sched_getaffinity(0)))
     make = make or Mirroring
     recipe = crew_recipe(
         job.config, job.directory, processes=processes, measure_only=job.measure_only
     )
+    store = recipe.store()
+    store.prepare()
     settle_memory()
     with (
         hired(recipe, processes if processes > 1 else 0) as workers,
@@ -197,6 +193,9 @@ class Mirroring:
             images_stored=not self._store.is_fresh(),
         ) as manifest:
             # From here on nobody else works in DIR: the manifest's lock is ours.
+            await self._cut_tails(manifest, of_killed_runs=True)
+            if job.config.store.layout == "tar":
+                await manifest.fill_shards()
             shown = json.dumps(as_dict(job.loaded)["config"], ensure_ascii=False)
             await manifest.begin_run(RunInfo(command, __version__, shown))
             try:
@@ -207,6 +206,7 @@ class Mirroring:
                 raise
             finally:
                 self._store.close()
+            await self._cut_tails(manifest, of_killed_runs=False)
             tally = await self._tally(manifest)
             result = Result(ending, tally, exit_code(ending, tally, job.config.run.tolerate))
             await manifest.end_run(result.exit, ending.detail or ending.reason)
@@ -216,6 +216,12 @@ class Mirroring:
                     hint="Look at --subset and --ids, and at what the lists call their subsets.",
                 )
             return result
+
+    async def _cut_tails(self, manifest: ManifestThread, *, of_killed_runs: bool) -> None:
+        """Whatever the layout is now: there may be shards of another run."""
+        known = await manifest.shards()
+        most = known.in_flight if of_killed_runs else None
+        await asyncio.to_thread(cut_tails, self._store.root, known.sizes, most=most)
 
     async def _tally(self, manifest: ManifestThread) -> Tally:
         """What the command's result is about."""

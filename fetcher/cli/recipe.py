@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,7 +19,7 @@ from fetcher.config.schema import Durability
 from fetcher.engine import LandingRules, TaskCrew, ThreadedLanding
 from fetcher.engine.recovery import SPOOL_SUFFIX
 from fetcher.model import Keep
-from fetcher.store import LocalStore
+from fetcher.store import LocalStore, ShardStore
 from fetcher.transport import HttpTransport, TransportOptions
 
 GARBAGE_THRESHOLD: Final = 20_000
@@ -37,6 +38,10 @@ class CrewRecipe:
     directory: Path
     durability: Durability
     min_free: int
+    shard_size: int | None
+    """If images go into shards."""
+    begun: float
+    """When the run began; seconds since the epoch."""
     finishers: int
     rules: LandingRules
     transport: TransportOptions
@@ -46,9 +51,20 @@ class CrewRecipe:
         return uvloop.new_event_loop()
 
     def crew(self) -> TaskCrew:
-        store = LocalStore(self.directory, durability=self.durability, min_free=self.min_free)
+        store = self.store()
         store.attach()
         return self.crew_over(store)
+
+    def store(self) -> LocalStore:
+        if self.shard_size is None:
+            return LocalStore(self.directory, durability=self.durability, min_free=self.min_free)
+        return ShardStore(
+            self.directory,
+            shard_size=self.shard_size,
+            begun=self.begun,
+            durability=self.durability,
+            min_free=self.min_free,
+        )
 
     def crew_over(self, store: LocalStore) -> TaskCrew:
         """A crew for a store that somebody else closes."""
@@ -68,6 +84,8 @@ def crew_recipe(
         directory=directory,
         durability=config.store.durability,
         min_free=config.store.min_free,
+        shard_size=config.store.shard_size if config.store.layout == "tar" else None,
+        begun=time.time(),
         finishers=-(-config.store.finishers // processes),
         rules=LandingRules(
             mismatched=_KEEP[config.store.mismatched],

@@ -31,7 +31,8 @@ from fetcher.store.aside import FOLDER, Aside
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SAMPLE: Final = re.compile(r"1/([1-9][0-9]{0,5})")
-_TOPS: Final = ("images", "mismatched")
+_TOPS: Final = ("images", "mismatched", "shards")
+_STORED: Final = ("images", "shards")
 
 
 @click.command()
@@ -80,9 +81,10 @@ def verify(
         book = CheckBook(opened)
         standing = book.begin(parts, repair=repair)
         total = book.stored(standing.part)
-        if repair and total and not Path(root, "images").is_dir():
+        if repair and total and not any(Path(root, top).is_dir() for top in _STORED):
             raise UsageError(
-                f"{root}/images is not there, and {total:,} images are recorded as stored.",
+                f"{root}/images is not there, nor shards, and {total:,} images are recorded as "
+                "stored.",
                 hint="Is its disk mounted? Without --repair, verify names them all as missing.",
             )
         if standing.resumed:

@@ -46,6 +46,7 @@ class ConflictError(ValueError):
 
 Mismatched: TypeAlias = Literal["quarantine", "discard", "keep"]
 Durability: TypeAlias = Literal["batch", "file", "none"]
+Layout: TypeAlias = Literal["files", "tar"]
 
 _DURATION = In(units.DURATION)
 _DURATION_OR_ZERO = In(units.DURATION_OR_ZERO)
@@ -216,6 +217,13 @@ class Store(_Section):
     )
     finishers: Annotated[int, _COUNT] = Field(
         default=2, description="Threads that hash and write images."
+    )
+    layout: Annotated[Layout, In(texts.choice("files", "tar"))] = Field(
+        default="files",
+        description="What new images become: files, or members of tar shards.",
+    )
+    shard_size: Annotated[int, _SIZE] = Field(
+        default=GIB, description="A shard that would grow beyond this is followed by another."
     )
 
 

@@ -161,8 +161,10 @@ class ThreadedLanding:
             self._drop(arrival.body)
             return Landed(asset.asset_id, receipt, verdict, None), None
         path = key(asset, receipt, verdict)
-        stage = self._store.stage(path, arrival.body, name=str(asset.asset_id))
-        return Landed(asset.asset_id, receipt, verdict, path), stage
+        stage = self._store.stage(
+            path, arrival.body, name=str(asset.asset_id), about=(asset, receipt)
+        )
+        return Landed(asset.asset_id, receipt, verdict, stage.key, stage.slot), stage
 
     def _unpacked(
         self, asset: Asset, arrival: Arrival, receipt: Receipt, verdict: Verdict

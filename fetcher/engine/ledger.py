@@ -137,6 +137,7 @@ class Ledger:
                 actual_md5=receipt.md5,
                 path=landed.path,
                 received=job.received,
+                slot=landed.slot,
             ),
         )
 
@@ -171,6 +172,7 @@ class Ledger:
             actual_size=receipt.size,
             actual_md5=receipt.md5,
             path=landed.path,
+            slot=landed.slot,
         )
         self._enter(job, outcome, outside=True)
 

@@ -45,6 +45,7 @@ def pack_errand(errand: Errand) -> Any:
         errand.partial,
         errand.cut_at,
         errand.method.value,
+        asset.extra,
     )
 
 
@@ -66,6 +67,7 @@ def pack_report(report: Report) -> Any:
             verdict.code,
             verdict.keep.value,
             result.path,
+            result.slot,
         )
     return report
 
@@ -77,15 +79,15 @@ def unpack(message: Any) -> Any:
     tag = message[0]
     if tag == _ERRAND:
         _, asset_id, image_id, subset, listed, size, md5, url, memory, *rest = message
-        partial, cut_at, how = rest
-        asset = Asset(asset_id, image_id, subset, listed, "", Expectation(size, md5))
+        partial, cut_at, how, extra = rest
+        asset = Asset(asset_id, image_id, subset, listed, "", Expectation(size, md5), 0, extra)
         url = url if url is not None else listed
         return Errand(asset, url, "", memory, partial, cut_at, _METHODS[how])
     if tag == _ARRIVED:
         return Report(message[1], Arrived(message[2]))
-    _, asset_id, size, md5, content_type, final_url, status, state, code, keep, path = message
+    _, asset_id, size, md5, content_type, final_url, status, state, code, keep, path, slot = message
     receipt = Receipt(size, md5, content_type, final_url, status, _UNKNOWN)
-    return Report(asset_id, Landed(asset_id, receipt, _verdict(state, code, keep), path))
+    return Report(asset_id, Landed(asset_id, receipt, _verdict(state, code, keep), path, slot))
 
 
 @lru_cache(maxsize=256)

@@ -110,8 +110,9 @@ class StoreRecovery:
         if receipt is None:
             return None
         path = key(asset, receipt, _VERIFIED)
-        self._store.publish([self._store.stage(path, body, name=str(asset.asset_id))])
-        return Landed(asset.asset_id, receipt, _VERIFIED, path)
+        staged = self._store.stage(path, body, name=str(asset.asset_id), about=(asset, receipt))
+        self._store.publish([staged])
+        return Landed(asset.asset_id, receipt, _VERIFIED, staged.key, staged.slot)
 
     def _begun(self, asset: Asset) -> Partial | None:
         """The beginning of a body. The MD5 decides in the end whether it is this image's."""

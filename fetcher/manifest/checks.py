@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
 
+from fetcher.manifest import packing, shards
 from fetcher.manifest.bulk import Bulk
 from fetcher.manifest.maintaining import ManifestMaintainer
 from fetcher.manifest.reopening import reopen_assets
 from fetcher.manifest.schema import PENDING, VERIFIED
+from fetcher.policy import tar
 from fetcher.policy.findings import Batch, Finding, Kind, Part, Put, Standing, Stray
+from fetcher.policy.tar import Member
 
 BATCH: Final = 512
 """Files in a batch at most: some milliseconds of small ones, a second of large ones."""
@@ -28,16 +31,22 @@ PATH: Final = (
     "|| substr(a.image_id, 1, 3) || '/' || a.image_id || a.path "
     "WHEN '!' THEN 'mismatched/' || iif(s.name = '', '', s.name || '/') "
     "|| substr(a.image_id, 1, 3) || '/' || a.image_id || substr(a.path, 2) "
+    "WHEN '#' THEN (SELECT name FROM shards WHERE id = CAST(substr(a.path, 2) AS INTEGER)) "
+    "|| '/' || replace(replace(a.image_id, '%', '%25'), '.', '%2E') "
+    "|| substr(a.path, instr(a.path, '.')) "
     "ELSE a.path END"
 )
 """As the view ``images`` has it, which knows no asset ids."""
 _SIZE: Final = f"coalesce(a.actual_size, iif(a.state = {VERIFIED}, a.expected_size, NULL))"
 _MD5: Final = f"coalesce(a.actual_md5, iif(a.state = {VERIFIED}, a.expected_md5, NULL))"
+_OFFSET: Final = (
+    "iif(substr(a.path, 1, 1) = '#', CAST(substr(a.path, instr(a.path, ':') + 1) AS INTEGER), NULL)"
+)
 
 _STORED: Final = (
     "SELECT count(*), coalesce(max(asset_id), 0), "
-    "json_group_array(json_array(asset_id, path, size, md5)) FROM ("
-    f"SELECT a.asset_id, {PATH} AS path, {_SIZE} AS size, {_MD5} AS md5 "
+    "json_group_array(json_array(asset_id, path, size, md5, offset)) FROM ("
+    f"SELECT a.asset_id, {PATH} AS path, {_SIZE} AS size, {_MD5} AS md5, {_OFFSET} AS offset "
     "FROM assets AS a CROSS JOIN subsets AS s ON s.id = a.subset_id "
     "WHERE a.asset_id > ? AND a.path IS NOT NULL AND a.asset_id % ? = ? "
     "ORDER BY a.asset_id LIMIT ?)"
@@ -51,6 +60,12 @@ _STRAYS: Final = Bulk(
     "LEFT JOIN subsets AS s ON s.id = a.subset_id "
     f"WHERE v.path IS NOT NULL AND {PATH} IS NOT v.path",
     width=2,
+)
+_STRANGERS: Final = Bulk(
+    "WITH v (at, image_id, path) AS (VALUES {rows}) "
+    "SELECT json_group_array(v.at) FROM v LEFT JOIN assets AS a ON a.image_id = v.image_id "
+    "WHERE v.at IS NOT NULL AND a.path IS NOT v.path",
+    width=3,
 )
 _FINDINGS: Final = Bulk(
     "INSERT OR REPLACE INTO findings (check_id, path, kind, detail, asset_id, observed_size, "
@@ -123,6 +138,26 @@ class CheckBook:
                     connection, names, check_id
                 )
             ]
+
+    def shards(self) -> dict[str, int]:
+        """Where what is recorded to lie in each shard ends, by the shard's path."""
+        with self._manifest.reading() as connection:
+            return shards.read(connection).sizes
+
+    def unrecorded(self, shard: str, members: Sequence[Member]) -> list[Member]:
+        """Those images of a shard that are not where their asset is recorded to be."""
+        with self._manifest.reading() as connection:
+            number = connection.execute("SELECT id FROM shards WHERE name = ?", (shard,)).fetchone()
+            names = [
+                (
+                    at,
+                    tar.image_id_of(one.name),
+                    packing.pack_member(one.name, number[0], one.offset),
+                )
+                for at, one in enumerate(members)
+            ]
+            found: Iterable[Any] = _STRANGERS.read(connection, names)
+            return [members[at] for at in found]
 
     def record(self, standing: Standing, puts: Sequence[Put], reopened: Sequence[int]) -> None:
         """Commit where the check stands, what it found, and the assets that a repair reopens."""

@@ -16,7 +16,18 @@ from typing import Final
 
 from fetcher.errors import ManifestError
 from fetcher.killpoints import Point, reached
-from fetcher.manifest import damage, guard, memories, reopening, robots, runs, schema, tallies
+from fetcher.manifest import (
+    damage,
+    extras,
+    guard,
+    memories,
+    reopening,
+    robots,
+    runs,
+    schema,
+    shards,
+    tallies,
+)
 from fetcher.manifest.auditing import Audit, AuditSettlement, AuditTerms
 from fetcher.manifest.faults import translated
 from fetcher.manifest.importing import Importer
@@ -26,6 +37,7 @@ from fetcher.manifest.names import AllNames
 from fetcher.manifest.places import require_plain_files
 from fetcher.manifest.runs import RunInfo
 from fetcher.manifest.settling import Settlement
+from fetcher.manifest.shards import Shards
 from fetcher.manifest.sources import Sources
 from fetcher.model import (
     BadRow,
@@ -82,6 +94,7 @@ class Database:
         self._leases = Leases(connection, group_of=group_of, selection=selection)
         self._importer = Importer(connection, self._names, self._sources, self._leases)
         self._run_id: int | None = None
+        self._with_extra = False
         self._audit: Audit | None = None
 
     @classmethod
@@ -130,6 +143,19 @@ class Database:
         with self._transaction():
             runs.end(self._connection, self._running(), exit_code, reason, self._wall())
         reached(Point.RUN_ENDED)
+
+    def shards(self) -> Shards:
+        """What is known of shards before, or after, a run."""
+        with self._transaction("BEGIN"):
+            return shards.read(self._connection)
+
+    def fill_shards(self) -> None:
+        """Images of this run go into shards: leases have the list's other columns with them, and a
+        commit survives a power cut at once, or the next run would take what it was about for a
+        tail.
+        """
+        self._with_extra = True
+        self._connection.execute("PRAGMA synchronous = FULL")
 
     def list_is_complete(self, path: str, fingerprint: str) -> bool:
         """Whether this very list was read to its end: then it need not be opened again."""
@@ -186,6 +212,8 @@ class Database:
         reached(Point.BEFORE_LEASE)
         with self._transaction("BEGIN"):  # writes nothing but the ring, which is temporary
             part = self._leases.take(request)
+            if self._with_extra:
+                extras.attach(self._connection, part.leased)
         reached(Point.LEASED)
         self._leases.keep(part.leased)
         return part
@@ -202,8 +230,9 @@ class Database:
         run_id = self._running()
         with self._transaction():
             codes = Settlement.codes(outcomes, self._names.codes)
+            numbers = Settlement.shards(outcomes, self._names.shards)
             settlement = (
-                Settlement(outcomes, self._leases, codes, run_id)
+                Settlement(outcomes, self._leases, codes, run_id, numbers)
                 if self._audit is None
                 else AuditSettlement(outcomes, self._leases, codes, run_id, self._audit.audit_id)
             )

@@ -22,7 +22,7 @@ class Names:
     def __init__(
         self,
         connection: sqlite3.Connection,
-        table: Literal["hosts", "subsets", "codes", "layouts", "texts"],
+        table: Literal["hosts", "subsets", "codes", "layouts", "texts", "shards"],
     ) -> None:
         self._connection = connection
         self._known: dict[str, int] = {}
@@ -68,7 +68,9 @@ class AllNames:
         self.codes = Names(connection, "codes")
         self.layouts = Names(connection, "layouts")
         self.texts = Names(connection, "texts")
+        self.shards = Names(connection, "shards")
 
     def forget(self) -> None:
-        for names in (self.hosts, self.subsets, self.codes, self.layouts, self.texts):
+        every = (self.hosts, self.subsets, self.codes, self.layouts, self.texts, self.shards)
+        for names in every:
             names.forget()

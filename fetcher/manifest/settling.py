@@ -44,11 +44,20 @@ class Settlement:
     """One batch. ``write`` it within a transaction, ``apply`` it when that is committed."""
 
     def __init__(
-        self, outcomes: Sequence[Outcome], leases: Leases, codes: dict[str, int], run_id: int
+        self,
+        outcomes: Sequence[Outcome],
+        leases: Leases,
+        codes: dict[str, int],
+        run_id: int,
+        shards: dict[str, int] | None = None,
     ) -> None:
+        """``codes`` and ``shards``: the numbers of those that ``outcomes`` name."""
         self._run_id = run_id
         self._leases = leases
         self._codes = codes
+        self._shards = shards or {}
+        self._ends: dict[int, int] = {}
+        """Of what lies in shards now, by the shard's number."""
         self._now: dict[int, Leased] = {}
         self._ended: dict[int, Leased] = {}
         self._attempts: list[tuple[Value, ...]] = []
@@ -62,12 +71,26 @@ class Settlement:
         """The numbers of the codes that a batch names."""
         return names.ids(outcome.code for outcome in outcomes if outcome.code is not None)
 
+    @staticmethod
+    def shards(outcomes: Sequence[Outcome], names: Names) -> dict[str, int]:
+        """The numbers of the shards that a batch's images lie in."""
+        return names.ids(
+            outcome.path.rpartition("/")[0]
+            for outcome in outcomes
+            if outcome.slot is not None and outcome.path is not None
+        )
+
     def write(self, connection: sqlite3.Connection) -> bool:
         """Whether assets are available again."""
         reached(Point.SETTLING)
         ATTEMPTS.write(connection, self._attempts)
         reached(Point.ATTEMPTS_WRITTEN)
         ASSETS.write(connection, list(self._assets.values()))
+        if self._ends:
+            connection.executemany(
+                "UPDATE shards SET size = max(size, ?) WHERE id = ?",
+                [(end, shard) for shard, end in self._ends.items()],
+            )
         reached(Point.ASSETS_WRITTEN)
         superseded = [item for item in self._now.values() if item.superseded or item.stored]
         SUPERSEDED.write(
@@ -97,15 +120,25 @@ class Settlement:
             self._attempts.append(_attempt(outcome, leased, self._run_id))
         state = STATE_IDS[outcome.state]
         if not (leased.superseded or leased.stored):
-            self._assets[asset_id] = _asset(outcome, leased, state)
+            self._assets[asset_id] = _asset(outcome, leased, state, self._packed(outcome, leased))
             self._count(outcome, leased, before, state)
         if state != PENDING:
             self._ended[asset_id] = leased
 
+    def _packed(self, outcome: Outcome, leased: Leased) -> str | None:
+        path, slot, asset = outcome.path, outcome.slot, leased.asset
+        if path is None:
+            return None
+        if slot is None:
+            return packing.pack(path, asset.subset, asset.image_id)
+        shard = self._shards[path.rpartition("/")[0]]
+        self._ends[shard] = max(slot.end, self._ends.get(shard, 0))
+        return packing.pack_member(path, shard, slot.offset)
+
     def _count(self, outcome: Outcome, leased: Leased, before: int, state: int) -> None:
         expected, subset = leased.asset.expected.size, leased.subset_id
         stored = 0
-        if outcome.path is not None and outcome.path.startswith("images/"):
+        if packing.counts_as_stored(outcome.path):
             stored = _stored_size(outcome, expected)
         self._tallies.add((subset, PENDING, before), expected, n=-1)
         self._tallies.add((subset, state, leased.code), expected, stored)
@@ -132,9 +165,9 @@ def _attempt(outcome: Outcome, leased: Leased, run_id: int) -> tuple[Value, ...]
     )
 
 
-def _asset(outcome: Outcome, leased: Leased, state: int) -> tuple[Value, ...]:
+def _asset(outcome: Outcome, leased: Leased, state: int, packed: str | None) -> tuple[Value, ...]:
     """What is as expected is left out where the view ``images`` knows to put it back."""
-    asset, size, md5, path = leased.asset, outcome.actual_size, outcome.actual_md5, outcome.path
+    asset, size, md5 = leased.asset, outcome.actual_size, outcome.actual_md5
     if state == VERIFIED:
         size = None if size == asset.expected.size else size
         md5 = None if md5 == asset.expected.md5 else md5
@@ -148,6 +181,6 @@ def _asset(outcome: Outcome, leased: Leased, state: int) -> tuple[Value, ...]:
         None if outcome.final_url == asset.url else outcome.final_url,
         size,
         md5,
-        None if path is None else packing.pack(path, asset.subset, asset.image_id),
+        packed,
         int(outcome.started_at + outcome.elapsed),
     )

@@ -27,7 +27,7 @@ _ADD: Final = Bulk(
 )
 
 STORED_BYTES: Final = (
-    "CASE WHEN a.path GLOB '.*' OR a.path GLOB 'images/*' "
+    "CASE WHEN a.path GLOB '[.#]*' OR a.path GLOB 'images/*' "
     f"THEN coalesce(a.actual_size, iif(a.state = {VERIFIED}, a.expected_size, 0), 0) ELSE 0 END"
 )
 

@@ -28,6 +28,7 @@ from fetcher.manifest.auditing import Audit, AuditTerms
 from fetcher.manifest.database import Database
 from fetcher.manifest.leasing import LeasePart
 from fetcher.manifest.runs import RunInfo
+from fetcher.manifest.shards import Shards
 from fetcher.model import (
     BadRow,
     HostMemory,
@@ -108,6 +109,12 @@ class ManifestThread:
 
     async def begin_run(self, info: RunInfo) -> int:
         return await self._call(lambda database: database.begin_run(info))
+
+    async def shards(self) -> Shards:
+        return await self._call(Database.shards)
+
+    async def fill_shards(self) -> None:
+        await self._call(Database.fill_shards)
 
     async def end_run(self, exit_code: int, reason: str | None = None) -> None:
         await self._call(lambda database: database.end_run(exit_code, reason))

@@ -72,10 +72,14 @@ KINDS: Final[dict[Kind, KindInfo]] = {
         False, "of an image that is not recorded as stored", "the next run looks whether it fits"
     ),
     Kind.SUPERSEDED: KindInfo(
-        False, "quarantined bytes of an image that was fetched again since", "nothing"
+        False,
+        "quarantined bytes, or a copy in a shard, of an image that was fetched again since",
+        "nothing; of a copy in a shard: --repair puts it aside, so that readers meet no other",
     ),
     Kind.LEFTOVER: KindInfo(
-        False, "a temporary file of a run that was killed", "the next run uses or removes it"
+        False,
+        "a temporary file, or the tail of a shard, of a run that was killed",
+        "the next run uses or removes it",
     ),
 }
 
@@ -92,6 +96,8 @@ class Finding(NamedTuple):
     md5: str | None = None
     """What was observed; base64."""
     recorded_md5: str | None = None
+    slot: tuple[int, int] | None = None
+    """Of an image in a shard: its first byte there, and its recorded size."""
 
 
 class Put(NamedTuple):
@@ -108,7 +114,8 @@ class Batch(NamedTuple):
     last: int
     """The greatest asset id of them."""
     records: str
-    """JSON: an array of ``[asset_id, path, size, md5]``."""
+    """JSON: an array of ``[asset_id, path, size, md5, offset]``; the last is of images in shards,
+    and null for files."""
 
 
 class Stray(NamedTuple):

@@ -27,6 +27,7 @@ from itertools import islice
 from typing import IO, Final, NamedTuple
 from urllib.parse import urlsplit
 
+from fetcher.errors import UsageError
 from fetcher.evidence import Listed
 from fetcher.policy.paths import relative_path
 from fetcher.report.data import arrow, csv_writer
@@ -104,9 +105,15 @@ def write_aria2(out: IO[bytes], images: Iterable[Listed], _extra: Sequence[str])
 
 
 def write_md5sums(out: IO[bytes], images: Iterable[Listed], _extra: Sequence[str]) -> Written:
+    """Raises ``UsageError`` if an image lies in a shard."""
     n = skipped = 0
     with _text(out) as text:
         for image in images:
+            if image.path is not None and image.path.startswith("shards/"):
+                raise UsageError(
+                    f"{image.path} lies in a tar shard, where md5sum cannot look.",
+                    hint="fetcher verify checks shards; --as csv --state verified has their MD5s.",
+                )
             if image.path is None or image.actual_md5 is None:
                 skipped += 1
                 continue

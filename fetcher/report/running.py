@@ -70,7 +70,7 @@ class RunningTally:
         self.settled += 1
         self.states[State.PENDING] -= 1
         self.states[outcome.state] += 1
-        if outcome.path is not None and outcome.path.startswith("images/"):
+        if outcome.path is not None and outcome.path.startswith(("images/", "shards/")):
             self.stored_bytes += outcome.actual_size or 0
 
     def sample(self, now: float) -> Speed:

@@ -12,11 +12,16 @@ import stat
 from itertools import chain, count
 from typing import Final
 
+from fetcher.store import taking_out
 from fetcher.store.directories import Directories
 from fetcher.store.system import System
 from fetcher.store.trouble import store_error
 
 FOLDER: Final = "mismatched/.damaged"
+
+_CHANGE: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_CHUNK: Final = 1 << 20
 
 
 class Aside:
@@ -38,6 +43,26 @@ class Aside:
                 return None
             to = self._free(f"{self._folder}/{broken}")
             self._move(broken, to)
+        except OSError as error:
+            raise store_error(error, f"{self._root}/{path}") from error
+        return to
+
+    def take_out(self, path: str, slot: tuple[int, int]) -> str | None:
+        """Copy the image at ``path`` in a shard away, ``slot`` being its first byte and its size,
+        and have readers pass over what is left of it there. The shard's other images stay as they
+        are. Where it is now; ``None`` if there was nothing.
+        """
+        shard, _, member = path.rpartition("/")
+        try:
+            if not self._is_file(shard):
+                return self.put(shard)
+            descriptor = self._system.open(f"{self._root}/{shard}", _CHANGE)
+            try:
+                to = self._copy(descriptor, slot, path)
+                taking_out.take_out(descriptor, member, *slot, self._system)
+                self._system.fsync(descriptor)
+            finally:
+                self._system.close(descriptor)
         except OSError as error:
             raise store_error(error, f"{self._root}/{path}") from error
         return to
@@ -76,6 +101,37 @@ class Aside:
         if self._is_there(to):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
         self._system.rename(f"{self._root}/{path}", target)
+
+    def _copy(self, shard: int, slot: tuple[int, int], path: str) -> str | None:
+        offset, left = slot
+        to = self._free(f"{self._folder}/{path}")
+        self._directories.enter(to.rpartition("/")[0])
+        copy = self._system.open(f"{self._root}/{to}", _NEW, 0o644)
+        try:
+            copied = 0
+            while left and (chunk := os.pread(shard, min(left, _CHUNK), offset)):
+                copied += len(chunk)
+                offset, left = offset + len(chunk), left - len(chunk)
+                while chunk:
+                    chunk = chunk[self._system.write(copy, chunk) :]
+            self._system.fsync(copy)
+        finally:
+            self._system.close(copy)
+        if not copied:
+            self._system.unlink(f"{self._root}/{to}")
+        return to if copied else None
+
+    def _is_file(self, path: str) -> bool:
+        """And no link on the way to it."""
+        parts = path.split("/")
+        try:
+            modes = [
+                self._system.lstat(f"{self._root}/{'/'.join(parts[: n + 1])}").st_mode
+                for n in range(len(parts))
+            ]
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return stat.S_ISREG(modes[-1]) and all(map(stat.S_ISDIR, modes[:-1]))
 
     def _is_there(self, path: str) -> bool:
         try:

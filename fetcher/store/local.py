@@ -26,7 +26,7 @@ from typing import Final
 
 from fetcher.errors import StoreError, UsageError
 from fetcher.killpoints import Point, reached
-from fetcher.model import Body
+from fetcher.model import Asset, Body, Receipt
 from fetcher.ports import Staged
 from fetcher.store.directories import Directories
 from fetcher.store.durability import Durability, Mode, RenameOnly, durability
@@ -126,6 +126,10 @@ class LocalStore:
             raise store_error(error, self._partial) from error
 
     @property
+    def root(self) -> str:
+        return self._root
+
+    @property
     def spool_directory(self) -> str:
         """Where ``spool_path`` puts things: for callers that make many such paths."""
         return self._partial
@@ -134,7 +138,14 @@ class LocalStore:
         check_name(name)
         return Path(f"{self._partial}/{name}")
 
-    def stage(self, key: str, body: Body, *, name: str) -> Staged:
+    def stage(
+        self,
+        key: str,
+        body: Body,
+        *,
+        name: str,
+        about: tuple[Asset, Receipt] | None = None,  # noqa: ARG002  for stores that write it down
+    ) -> Staged:
         """See ``ports.Store``. On an error nothing of ``body`` is left, a spool file included."""
         check_key(key)
         check_name(name)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -58,6 +58,8 @@ class System:
 
     open: Callable[..., int] = os.open
     write: Callable[[int, bytes | memoryview], int] = os.write
+    pwritev: Callable[[int, Sequence[bytes | memoryview], int], int] = os.pwritev
+    ftruncate: Callable[[int, int], None] = os.ftruncate
     close: Callable[[int], None] = os.close
     fsync: Callable[[int], None] = os.fsync
     fadvise: Callable[[int, int, int, int], None] | None = _FADVISE

@@ -38,6 +38,7 @@ class Wire(ResponseHandler):
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
         self._asked = False
+        self._bodiless = False
         self._answer: StreamReader | None = None
         self._interim = 0
         self._came = 0

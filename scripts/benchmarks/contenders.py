@@ -1,8 +1,9 @@
 """Who runs: one frozen description per program and way to run it.
 
-All of them may have ``CONNECTIONS`` requests under way, write one file per image, and start from an
-empty directory. Those that check MD5 do so for every image; the others are there to show what
-checking costs, and are no match for what fetcher delivers: each image proven, and a manifest.
+All of them may have ``CONNECTIONS`` requests under way, write one file per image (but for fetcher's
+tar shards), and start from an empty directory. Those that check MD5 do so for every image; the
+others are there to show what checking costs, and are no match for what fetcher delivers: each image
+proven, and a manifest.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class Contender:
     """Whether it checks the MD5 of every image."""
     prepare: Prepare
     command: Command
-    """Its images are the ``*.jpg`` below ``Task.out`` afterwards."""
+    """Its images are the ``*.jpg`` below ``Task.out`` afterwards, and in ``*.tar``."""
     check: Check = _no_further_check
     """What else must hold afterwards; says what is wrong, or ``None``."""
 
@@ -78,6 +79,10 @@ def _fetcher(task: Task) -> tuple[str, ...]:
     )
     sets = (argument for setting in settings for argument in ("--set", setting))
     return (str(task.program), "mirror", str(task.list), "--to", str(task.out), "--quiet", *sets)
+
+
+def _fetcher_tar(task: Task) -> tuple[str, ...]:
+    return (*_fetcher(task), "--set", "store.layout=tar")
 
 
 def _aria2c(task: Task) -> tuple[str, ...]:
@@ -134,8 +139,12 @@ def _obvious(task: Task) -> tuple[str, ...]:
 FETCHER: Final = Contender(
     "fetcher", tools.FETCHER, True, inputs.open_images_v3, _fetcher, _manifest
 )
+SHARDS: Final = Contender(
+    "fetcher, tar shards", tools.FETCHER, True, inputs.open_images_v3, _fetcher_tar, _manifest
+)
 ALL: Final = (
     FETCHER,
+    SHARDS,
     Contender("aria2c with checksums", tools.ARIA2C, True, inputs.aria2_md5, _aria2c),
     Contender("curl -Z, md5sum -c", tools.CURL, True, inputs.curl, _then_md5sum(_curl)),
     Contender("wget2, md5sum -c", tools.WGET2, True, inputs.urls, _then_md5sum(_wget2)),

@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
+import tarfile
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -18,9 +20,13 @@ from scripts.benchmarks.corpus import Image
 
 
 def missing(directory: Path, images: tuple[Image, ...]) -> str | None:
-    """What is wrong with the ``*.jpg`` anywhere below ``directory``; ``None`` if nothing is."""
+    """What is wrong with the ``*.jpg`` anywhere below ``directory``, files or members of tar files;
+    ``None`` if nothing is.
+    """
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         found = Counter(pool.map(_md5, directory.rglob("*.jpg"), chunksize=64))
+    for path in directory.rglob("*.tar"):
+        found.update(_md5s_within(path))
     wanted = Counter(image.md5 for image in images)
     lost, foreign = (wanted - found).total(), (found - wanted).total()
     if not lost and not foreign:
@@ -40,6 +46,14 @@ def unverified(manifest: Path, images: tuple[Image, ...]) -> str | None:
 def _md5(path: Path) -> bytes:
     with path.open("rb") as file:
         return hashlib.file_digest(file, _new_md5).digest()
+
+
+def _md5s_within(path: Path) -> Iterator[bytes]:
+    with tarfile.open(path) as shard:
+        for member in shard:
+            file = shard.extractfile(member) if member.name.endswith(".jpg") else None
+            if file is not None:
+                yield hashlib.md5(file.read(), usedforsecurity=False).digest()
 
 
 def _new_md5() -> hashlib._Hash:

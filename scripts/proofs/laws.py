@@ -7,17 +7,19 @@ a kill the next run finds what the killed one left.
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import sqlite3
+import tarfile
 import tempfile
 from base64 import b64encode
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-LASTING: Final = frozenset({"manifest.sqlite", "images", "mismatched"})
+LASTING: Final = frozenset({"manifest.sqlite", "images", "mismatched", "shards"})
 """What may lie in DIR when no run is on."""
 _PASSING: Final = frozenset(
     {"manifest.sqlite-wal", "manifest.sqlite-shm", "manifest.sqlite.lock", ".partial"}
@@ -110,6 +112,7 @@ def breaches(directory: Path, *, finished: bool = False) -> list[str]:
         *_miscounted(now),
         *_unproven(directory, now),
         *_torn(directory, now),
+        *_ill_shelved(directory, now, finished=finished),
         *_strangers(directory, finished=finished),
     ]
 
@@ -129,6 +132,81 @@ def files(directory: Path) -> set[str]:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Shelved:
+    """An image in a shard."""
+
+    path: str
+    """As the manifest would have it."""
+    offset: int
+    size: int
+    md5: str
+    facts: Mapping[str, object] | None
+    """Its JSON, if that follows."""
+
+
+def shelved(directory: Path) -> list[Shelved]:
+    """The images in all shards, one after another; what is torn at the end of a shard ends it."""
+    found: list[Shelved] = []
+    for path in sorted((directory / "shards").rglob("*.tar")):
+        key = path.relative_to(directory).as_posix()
+        before = len(found)
+        with suppress(tarfile.ReadError), tarfile.open(path, ignore_zeros=False) as shard:
+            for member in shard:
+                file = shard.extractfile(member)
+                data = file.read() if file is not None else b""
+                if member.name.startswith("__") or len(data) != member.size:
+                    continue
+                if not member.name.endswith(".json"):
+                    digest = b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+                    place = f"{key}/{member.name}"
+                    found.append(Shelved(place, member.offset_data, member.size, digest, None))
+                elif len(found) > before and _same_stem(found[-1].path, member.name):
+                    found[-1] = replace(found[-1], facts=json.loads(data))
+    return found
+
+
+def _same_stem(path: str, name: str) -> bool:
+    return path.rpartition("/")[2].partition(".")[0] == name.partition(".")[0]
+
+
+def _unproven_in_shard(image: Image, shelf: Mapping[str, Shelved]) -> Iterator[str]:
+    found = shelf.get(image.path or "")
+    if found is None:
+        yield f"law 2: {image.path} is verified, and not in its shard"
+    elif (found.size, found.md5) != (image.actual_size, image.actual_md5):
+        yield f"law 2: {image.path} is verified, and does not match what was received"
+    elif image.expected_md5 not in (None, found.md5):
+        yield f"law 2: {image.path} is verified, with another MD5 than listed"
+    elif found.facts is None or (found.facts["image_id"], found.facts["actual_md5"]) != (
+        image.image_id,
+        image.actual_md5,
+    ):
+        yield f"law 2: {image.path} is verified, and its JSON is of something else"
+
+
+def _ill_shelved(directory: Path, now: Snapshot, *, finished: bool) -> Iterator[str]:
+    """Shards hold what the manifest says, once, and behind that at most a tail."""
+    recorded = {image.path for image in now.images.values()}
+    last: dict[str, int] = {}
+    shelf = shelved(directory)
+    for book in shelf:
+        if book.path in recorded:
+            last[book.path.rpartition("/")[0]] = book.offset
+    seen: set[str] = set()
+    for book in shelf:
+        behind = book.offset > last.get(book.path.rpartition("/")[0], -1)
+        if book.path not in recorded and (finished or not behind):
+            yield f"law 3: {book.path} lies in a shard, and is not recorded"
+        if book.path in seen:
+            yield f"law 3: {book.path} lies in its shard twice"
+        seen.add(book.path)
+    if finished:
+        for path in sorted((directory / "shards").rglob("*")):
+            if path.is_file() and not path.read_bytes().endswith(bytes(1024)):
+                yield f"law 3: {path} is not closed"
+
+
 def _miscounted(now: Snapshot) -> Iterator[str]:
     counted: dict[str, int] = {}
     for image in now.images.values():
@@ -140,8 +218,12 @@ def _miscounted(now: Snapshot) -> Iterator[str]:
 
 
 def _unproven(directory: Path, now: Snapshot) -> Iterator[str]:
+    shelf = {book.path: book for book in shelved(directory)}
     for image in now.images.values():
         if image.state != "verified" or image.path is None:
+            continue
+        if image.path.startswith("shards/"):
+            yield from _unproven_in_shard(image, shelf)
             continue
         path = directory / image.path
         if path.is_symlink() or not path.is_file():

@@ -123,10 +123,11 @@ def test_a_worker_ends_with_its_input(root: Path) -> None:
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as worker:
         out, _ = worker.communicate(
-            b'[[7, "images/a/a.jpg", 3, "x"], [8, "images/a/b.jpg", 1, "y"]]\n[]\n', timeout=60
+            b'[[7, "images/a/a.jpg", 3, "x", null], [8, "images/a/b.jpg", 1, "y", null]]\n[]\n',
+            timeout=60,
         )
     assert worker.returncode == 0
     first, second = out.splitlines()
-    assert first.startswith(b'[20480, [[7, "images/a/a.jpg", "x", "overlong"')
-    assert b'[8, "images/a/b.jpg", "y", "missing"' in first
+    assert first.startswith(b'[20480, [[7, "images/a/a.jpg", "x", null, "overlong"')
+    assert b'[8, "images/a/b.jpg", "y", null, "missing"' in first
     assert second == b"[0, []]"

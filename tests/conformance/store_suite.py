@@ -1,7 +1,8 @@
 """The contract of ``ports.Store``, for every store and every fake of one.
 
-A subclass gives the fixture ``bench``: a fresh store, how to read what it holds, and how to make
-its next call of a kind fail.
+``StoreSuite`` is what all stores promise, ``FileStoreSuite`` what those do besides whose places are
+the names that they were asked for. A subclass gives the fixture ``bench``: a fresh store, how to
+read what it holds, and how to make its next call of a kind fail.
 """
 
 from __future__ import annotations
@@ -52,8 +53,8 @@ ESCAPES = st.one_of(
 @dataclass(frozen=True)
 class Bench:
     store: Store
-    read: Callable[[str], bytes | None]
-    """What lies under a final name, whatever ``find`` says."""
+    read: Callable[[Staged], bytes | None]
+    """What lies in its place, whatever the store says; ``None`` if there is not so much."""
     fail_next: Callable[[str], None]
     """Make the next ``stage`` or ``publish`` find a full disk."""
 
@@ -73,49 +74,55 @@ class StoreSuite:
     def names(store: Store) -> list[str]:
         return sorted(path.name for path in store.leftovers())
 
-    def test_published_bytes_are_found_under_their_key(self, bench: Bench) -> None:
-        bench.store.publish([bench.store.stage(KEY, data(b"image"), name="1")])
-        assert bench.store.find(KEY) is not None
-        assert bench.read(KEY) == b"image"
+    def test_published_bytes_are_in_their_place(self, bench: Bench) -> None:
+        staged = bench.store.stage(KEY, data(b"image"), name="1")
+        bench.store.publish([staged])
+        assert bench.read(staged) == b"image"
+        assert staged.key.endswith("/0000c6a19dd90621.jpg")
+        assert staged.size == 5
 
     def test_a_spooled_body_is_taken_over(self, bench: Bench) -> None:
         body = self.spooled(bench.store, "1.part", b"large image")
         staged = bench.store.stage(KEY, body, name="1")
-        assert staged == Staged(bench.store.spool_path("1.part"), KEY, 11)
+        assert (staged.temporary, staged.size) == (bench.store.spool_path("1.part"), 11)
         bench.store.publish([staged])
-        assert bench.read(KEY) == b"large image"
+        assert bench.read(staged) == b"large image"
         assert self.names(bench.store) == []
 
     def test_a_temporary_file_of_an_earlier_run_can_be_staged_as_it_lies(
         self, bench: Bench
     ) -> None:
         body = self.spooled(bench.store, "1", b"left over")
-        bench.store.publish([bench.store.stage(KEY, body, name="1")])
-        assert bench.read(KEY) == b"left over"
+        staged = bench.store.stage(KEY, body, name="1")
+        bench.store.publish([staged])
+        assert bench.read(staged) == b"left over"
         assert self.names(bench.store) == []
 
     def test_an_empty_body_is_an_empty_file(self, bench: Bench) -> None:
-        bench.store.publish([bench.store.stage(KEY, data(b""), name="1")])
-        assert bench.read(KEY) == b""
+        staged = bench.store.stage(KEY, data(b""), name="1")
+        bench.store.publish([staged])
+        assert bench.read(staged) == b""
 
-    def test_staged_bytes_have_no_final_name(self, bench: Bench) -> None:
-        bench.store.stage(KEY, data(b"image"), name="1")
+    def test_staged_bytes_are_not_in_their_place_yet(self, bench: Bench) -> None:
+        staged = bench.store.stage(KEY, data(b"image"), name="1")
         assert bench.store.find(KEY) is None
-        assert bench.read(KEY) is None
+        assert bench.read(staged) is None
 
     def test_an_empty_batch_is_nothing(self, bench: Bench) -> None:
         bench.store.publish([])
         assert bench.store.is_fresh()
 
-    def test_a_name_that_exists_is_replaced(self, bench: Bench) -> None:
+    def test_the_same_image_may_come_again(self, bench: Bench) -> None:
         for content in (b"first, and longer", b"second"):
-            bench.store.publish([bench.store.stage(KEY, data(content), name="1")])
-        assert bench.read(KEY) == b"second"
+            staged = bench.store.stage(KEY, data(content), name="1")
+            bench.store.publish([staged])
+        assert bench.read(staged) == b"second"
 
-    def test_a_stale_temporary_file_is_replaced(self, bench: Bench) -> None:
+    def test_what_is_staged_under_a_temporary_name_again_counts(self, bench: Bench) -> None:
         bench.store.stage(OTHER, data(b"of a killed run, and longer"), name="1")
-        bench.store.publish([bench.store.stage(KEY, data(b"image"), name="1")])
-        assert bench.read(KEY) == b"image"
+        staged = bench.store.stage(KEY, data(b"image"), name="1")
+        bench.store.publish([staged])
+        assert bench.read(staged) == b"image"
 
     @SHARED
     @given(files=st.dictionaries(PARTS, st.binary(max_size=200), max_size=20))
@@ -126,9 +133,7 @@ class StoreSuite:
             for number, (key, part) in enumerate(keys.items())
         ]
         bench.store.publish(staged)
-        assert {key: bench.read(key) for key in keys} == {
-            key: files[part] for key, part in keys.items()
-        }
+        assert [bench.read(one) for one in staged] == [files[part] for part in keys.values()]
         assert self.names(bench.store) == []
 
     @SHARED
@@ -185,11 +190,21 @@ class StoreSuite:
             bench.store.discard(spool)
         assert self.names(bench.store) == []
 
-    def test_what_was_not_published_is_left_over(self, bench: Bench) -> None:
-        bench.store.stage(KEY, data(b"image"), name="1")
+    def test_what_was_discarded_takes_nothing_along(self, bench: Bench) -> None:
+        first = bench.store.stage(KEY, data(b"given up"), name="1")
+        second = bench.store.stage(OTHER, data(b"image"), name="2")
+        bench.store.discard(first.temporary)
+        bench.store.publish([second])
+        assert bench.read(second) == b"image"
+        assert bench.read(first) in {None, bytes(8)}
+        third = bench.store.stage(KEY, data(b"again"), name="1")
+        bench.store.publish([third])
+        assert [bench.read(one) for one in (second, third)] == [b"image", b"again"]
+
+    def test_a_spool_file_that_nobody_took_over_is_left_over(self, bench: Bench) -> None:
         self.spooled(bench.store, "2.part", b"lar")
         bench.store.publish([bench.store.stage(OTHER, data(b"image"), name="3")])
-        assert self.names(bench.store) == ["1", "2.part"]
+        assert self.names(bench.store) == ["2.part"]
 
     def test_it_is_fresh_until_an_image_is_published(self, bench: Bench) -> None:
         staged = bench.store.stage(KEY, data(b"image"), name="1")
@@ -200,12 +215,6 @@ class StoreSuite:
     def test_a_mismatched_image_alone_leaves_nothing_to_adopt(self, bench: Bench) -> None:
         bench.store.publish([bench.store.stage("mismatched/000/a.jpg", data(b"x"), name="1")])
         assert bench.store.is_fresh()
-
-    def test_what_was_found_can_be_confirmed(self, bench: Bench) -> None:
-        bench.store.publish([bench.store.stage(KEY, data(b"image"), name="1")])
-        bench.store.confirm([KEY])
-        bench.store.confirm([])
-        assert bench.read(KEY) == b"image"
 
     def test_a_full_disk_while_staging_leaves_nothing(self, bench: Bench) -> None:
         bench.fail_next("stage")
@@ -224,7 +233,34 @@ class StoreSuite:
         with pytest.raises(StoreError) as caught:
             bench.store.publish(staged)
         assert caught.value.fault_code == "disk-full"
-        assert [bench.read(key) for key in (KEY, OTHER)] == [None, None]
+        assert [bench.read(one) for one in staged] == [None, None]
         assert self.names(bench.store) == []
-        bench.store.publish([bench.store.stage(KEY, data(b"again"), name="1")])
-        assert bench.read(KEY) == b"again"
+        again = bench.store.stage(KEY, data(b"again"), name="1")
+        bench.store.publish([again])
+        assert bench.read(again) == b"again"
+
+
+class FileStoreSuite(StoreSuite):
+    def test_a_place_is_what_was_asked_for(self, bench: Bench) -> None:
+        staged = bench.store.stage(KEY, data(b"image"), name="1")
+        assert staged == Staged(bench.store.spool_path("1"), KEY, 5)
+        bench.store.publish([staged])
+        assert bench.store.find(KEY) is not None
+
+    def test_a_name_that_exists_is_replaced(self, bench: Bench) -> None:
+        for content in (b"first, and longer", b"second"):
+            staged = bench.store.stage(KEY, data(content), name="1")
+            bench.store.publish([staged])
+            assert bench.read(staged) == content
+
+    def test_what_was_not_published_is_left_over(self, bench: Bench) -> None:
+        bench.store.stage(KEY, data(b"image"), name="1")
+        bench.store.publish([bench.store.stage(OTHER, data(b"image"), name="3")])
+        assert self.names(bench.store) == ["1"]
+
+    def test_what_was_found_can_be_confirmed(self, bench: Bench) -> None:
+        staged = bench.store.stage(KEY, data(b"image"), name="1")
+        bench.store.publish([staged])
+        bench.store.confirm([KEY])
+        bench.store.confirm([])
+        assert bench.read(staged) == b"image"

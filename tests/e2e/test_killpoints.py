@@ -20,7 +20,7 @@ from fetcher.killpoints import Point
 from scripts.proofs import laws, mirrors
 from scripts.proofs.laws import Snapshot
 from scripts.proofs.mirrors import HOST, Row
-from tests.e2e.conftest import Bench, finish
+from tests.e2e.conftest import Bench, fetcher, finish
 from tests.e2e.test_stopping import read_until
 
 IN_FLIGHT: Final = 4
@@ -51,8 +51,35 @@ LATER: Final[dict[Point, tuple[int, ...]]] = {
 AFTER: Final[dict[Point, Point]] = {
     Point.FOUND: Point.LANDED,
     Point.CONFIRMED: Point.LANDED,
+    Point.TAIL_CUT: Point.LANDED,
 }
 """Where an earlier run has to have been killed for a point to be passed."""
+
+OF_SHARDS: Final = (
+    Point.SHARD_MADE,
+    Point.SHARD_WRITTEN,
+    Point.SHARD_COMMITTED,
+    Point.TAIL_CUT,
+)
+"""Passed where images go into shards, and nowhere else."""
+WITH_SHARDS: Final = (
+    *((point, 1) for point in OF_SHARDS),
+    (Point.SHARD_WRITTEN, 3),
+    (Point.SHARD_COMMITTED, 3),
+    (Point.HASHED, 5),
+    (Point.PART_SPOOLED, 1),
+    (Point.FILES_SYNCED, 1),
+    (Point.FILES_SYNCED, 4),
+    (Point.DIRECTORIES_SYNCED, 1),
+    (Point.LANDED, 1),
+    (Point.LANDED, 4),
+    (Point.DELIVERED, 2),
+    (Point.ASSETS_WRITTEN, 2),
+    (Point.SETTLED, 1),
+    (Point.SETTLED, 3),
+    (Point.SWEPT, 1),
+    (Point.RUN_ENDED, 1),
+)
 
 IN_WORKERS: Final = (
     Point.BYTES_TAKEN,
@@ -62,10 +89,12 @@ IN_WORKERS: Final = (
     Point.LANDED,
 )
 
-CASES: Final = [(point, n) for point in Point for n in (1, *LATER.get(point, ()))]
+CASES: Final = [
+    (point, n) for point in Point if point not in OF_SHARDS for n in (1, *LATER.get(point, ()))
+]
 
 
-def prepare(bench: Bench, *, processes: int = 1) -> tuple[Path, Path]:
+def prepare(bench: Bench, *, processes: int = 1, layout: str = "files") -> tuple[Path, Path]:
     """A list and a configuration; images of every way to end."""
     large, cut, busy = Picture(LARGE, "large"), Picture(LARGE, "cut"), Picture(900, "busy")
     bench.web.serve("/large", Answer(large))
@@ -80,7 +109,8 @@ def prepare(bench: Bench, *, processes: int = 1) -> tuple[Path, Path]:
     ]
     plain = mirrors.gallery(PLAIN)
     rows = [*plain[:4], *special, Row("gone", f"http://{HOST}/gone"), *plain[4:]]
-    return bench.rows(rows), bench.config(CONFIG, {"fetch": {"processes": processes}})
+    chosen = {"fetch": {"processes": processes}, "store": {"layout": layout, "shard_size": 30_000}}
+    return bench.rows(rows), bench.config(CONFIG, chosen)
 
 
 def asked(bench: Bench) -> Counter[str]:
@@ -121,6 +151,25 @@ def test_a_kill_costs_at_most_what_was_in_flight(point: Point, n: int, bench: Be
     resume(bench, listed, config, now, kills)
 
 
+@pytest.mark.parametrize(("point", "n"), WITH_SHARDS)
+def test_a_kill_leaves_at_most_a_tail_in_shards(point: Point, n: int, bench: Bench) -> None:
+    listed, config = prepare(bench, layout="tar")
+    kills = 1
+    if point in AFTER:
+        killed(bench, listed, config, AFTER[point])
+        kills = 2
+    now = killed(bench, listed, config, point, n)
+    resume(bench, listed, config, now, kills)
+    assert fetcher("verify", bench.directory, "--quiet").code == 0
+
+
+@pytest.mark.parametrize("point", [Point.SHARD_MADE, Point.SHARD_WRITTEN, Point.LANDED])
+def test_when_workers_fill_shards_and_all_are_killed(point: Point, bench: Bench) -> None:
+    listed, config = prepare(bench, processes=2, layout="tar")
+    now = killed(bench, listed, config, point, 2, whom=":group")
+    resume(bench, listed, config, now, kills=1)
+
+
 @pytest.mark.parametrize("point", IN_WORKERS)
 def test_when_workers_do_it_and_all_are_killed(point: Point, bench: Bench) -> None:
     """The machine stops while one of several processes is at the point."""
@@ -129,12 +178,15 @@ def test_when_workers_do_it_and_all_are_killed(point: Point, bench: Bench) -> No
     resume(bench, listed, config, now, kills=1)
 
 
-def test_workers_that_are_killed_again_and_again(bench: Bench) -> None:
+@pytest.mark.parametrize(
+    ("layout", "point"), [("files", Point.RENAMED), ("tar", Point.SHARD_WRITTEN)]
+)
+def test_workers_that_are_killed_again_and_again(layout: str, point: Point, bench: Bench) -> None:
     """Each that takes the place of another dies at the same step; the run pauses, and can be told
     to end.
     """
-    listed, config = prepare(bench, processes=2)
-    process = mirrors.start(*bench.command(listed, config=config), kill_at="renamed")
+    listed, config = prepare(bench, processes=2, layout=layout)
+    process = mirrors.start(*bench.command(listed, config=config), kill_at=point)
     read_until(process, "paused for 1s: worker-lost")
     process.send_signal(signal.SIGTERM)
     done = finish(process)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fetcher.errors import StoreError
-from fetcher.model import Body
+from fetcher.model import Asset, Body, Receipt
 from fetcher.ports import Staged
 from fetcher.store.names import PARTIAL, check_key, check_name
 from fetcher.store.trouble import store_error, wrong_length
@@ -44,7 +44,10 @@ class MemoryStore:
         check_name(name)
         return self.root / PARTIAL / name
 
-    def stage(self, key: str, body: Body, *, name: str) -> Staged:
+    def stage(
+        self, key: str, body: Body, *, name: str, about: tuple[Asset, Receipt] | None = None
+    ) -> Staged:
+        del about
         check_key(key)
         check_name(name)
         path = body.path if body.path is not None else self.spool_path(name)

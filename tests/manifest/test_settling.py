@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -251,12 +252,13 @@ def test_any_path_comes_back(
     assert packing.stored(packed) == path.startswith("images/")
 
 
-def _unpacked(packed: str, subset: str, image_id: str) -> str:
+def _unpacked(packed: str, subset: str, image_id: str, shard: str = "s") -> str:
     """As the view does it."""
     with closing(sqlite3.connect(":memory:")) as connection:
-        for statement in MIGRATIONS[0]:
+        for statement in chain(*MIGRATIONS):
             connection.execute(statement)
         connection.execute("INSERT INTO subsets VALUES (1, ?)", (subset,))
+        connection.execute("INSERT INTO shards (id, name) VALUES (1, ?)", (shard,))
         connection.execute(
             "INSERT INTO assets (image_id, subset_id, host_id, url, state, code, updated_at, path) "
             "VALUES (?, 1, 1, '', 0, 0, 0, ?)",

@@ -14,7 +14,7 @@ from pathlib import Path, PosixPath
 from types import SimpleNamespace
 from typing import Any
 
-from fetcher.model import Body
+from fetcher.model import Asset, Body, Receipt
 from fetcher.ports import Staged
 from fetcher.store.names import PARTIAL, check_key, check_name
 from fetcher.store.trouble import store_error, wrong_length
@@ -112,7 +112,10 @@ class Disk:
         check_name(name)
         return self.path(f"{SPOOLS}/{name}")
 
-    def stage(self, key: str, body: Body, *, name: str) -> Staged:
+    def stage(
+        self, key: str, body: Body, *, name: str, about: tuple[Asset, Receipt] | None = None
+    ) -> Staged:
+        del about
         check_key(key)
         check_name(name)
         path = str(body.path) if body.path is not None else f"{SPOOLS}/{name}"

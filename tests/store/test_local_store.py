@@ -14,9 +14,10 @@ import pytest
 
 from fetcher.errors import Exit, StoreError, UsageError
 from fetcher.model import Body
+from fetcher.ports import Staged
 from fetcher.store import LocalStore, Mode
 from fetcher.store.durability import FEW
-from tests.conformance.store_suite import KEY, Bench, StoreSuite, data
+from tests.conformance.store_suite import KEY, Bench, FileStoreSuite, StoreSuite, data
 from tests.fakes.system import Killed, Recorder
 
 CONTENTS = {f"images/train/{n:03x}/{n:03x}{'0' * 13}.jpg": b"%d" % n * 50 for n in range(5)}
@@ -57,7 +58,7 @@ def temporaries(root: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("mode", ["batch", "file", "none"])
-class TestLocalStore(StoreSuite):
+class TestLocalStore(FileStoreSuite):
     @pytest.fixture
     def bench(self, tmp_path: Path, mode: Mode) -> Iterator[Bench]:
         root = tmp_path / "mirror"
@@ -81,8 +82,8 @@ class TestLocalStore(StoreSuite):
             rename=failing("publish", os.rename),
         )
 
-        def read(key: str) -> bytes | None:
-            path = root / key
+        def read(staged: Staged) -> bytes | None:
+            path = root / staged.key
             return path.read_bytes() if path.is_file() else None
 
         yield Bench(store, read, armed.add)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.store_suite import Bench, StoreSuite
+from tests.conformance.store_suite import Bench, FileStoreSuite
 from tests.fakes.store import MemoryStore
 
 
-class TestMemoryStore(StoreSuite):
+class TestMemoryStore(FileStoreSuite):
     @pytest.fixture
     def bench(self, tmp_path: Path) -> Bench:
         store = MemoryStore(tmp_path / "mirror")
-        return Bench(store, store.files.get, lambda _: store.fail(0))
+        return Bench(store, lambda staged: store.files.get(staged.key), lambda _: store.fail(0))

@@ -58,7 +58,8 @@ def states() -> Question:
         """SELECT state, count(*) AS images,
     round(100.0 * count(*) / sum(count(*)) OVER (), 2) AS share,
     coalesce(sum(expected_size), 0) AS listed_bytes,
-    coalesce(sum(iif(path GLOB 'images/*', actual_size, 0)), 0) AS stored_bytes
+    coalesce(sum(iif(path GLOB 'images/*' OR path GLOB 'shards/*', actual_size, 0)), 0)
+        AS stored_bytes
 FROM images GROUP BY state ORDER BY images DESC, state""",
     )
 
