@@ -30,11 +30,7 @@ ROWS: Final = 120
 PAGE: Final = 4096
 CHANGES: Final = 60
 UNUSED: Final = {
-<<<<<<< HEAD
-    *("texts", "robots", "checks", "findings", "past_states", "host_memories", "triage"),
-=======
     *("texts", "robots", "checks", "findings", "past_states", "host_memories", "triage", "shards"),
->>>>>>> h-shards
     *("audits", "strata", "audited", "to_be_audited", "found_not_stored"),
     *("sqlite_autoindex_states_1", "sqlite_autoindex_codes_1"),
 }
