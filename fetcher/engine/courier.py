@@ -1,8 +1,7 @@
 """Messages between a run and its worker processes: plain values over a socket, in batches.
 
-A batch is a pickled list behind its length. What is sent after a quiet moment goes out at once;
-under load it waits for a moment, and goes out together with what comes up meanwhile: every batch
-costs two system calls and a turn of the other end's event loop.
+A batch is a pickled list behind its length. Whatever is sent during one turn of an event loop goes
+out as one batch at the turn's end: alone when there is little to do, many together under load.
 
 Both ends are of the same program on the same machine, one the child of the other: that, and only
 that, is why what is received may be unpickled.
@@ -17,8 +16,6 @@ from collections.abc import Callable, Sequence
 from socket import socket
 from typing import Any, Final, cast
 
-LINGER: Final = 0.001
-"""Seconds between two batches, at least."""
 _LENGTH: Final = struct.Struct("!I")
 
 
@@ -35,7 +32,6 @@ class Courier(asyncio.Protocol):
         self._receive = receive
         self._lost = lost
         self._outbox: list[Any] = []
-        self._flushed_at = 0.0
         self._inbox = bytearray()
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
@@ -57,11 +53,7 @@ class Courier(asyncio.Protocol):
         """Never blocks, and never fails: ``lost`` is what tells that nobody reads it."""
         self._outbox.append(message)
         if len(self._outbox) == 1:
-            wait = self._flushed_at + LINGER - self._loop.time()
-            if wait > 0:
-                self._loop.call_later(wait, self._flush)
-            else:
-                self._loop.call_soon(self._flush)
+            self._loop.call_soon(self._flush)
 
     def close(self) -> None:
         """Send what is waiting, then hang up."""
@@ -98,6 +90,5 @@ class Courier(asyncio.Protocol):
             return
         batch = pickle.dumps(self._outbox, pickle.HIGHEST_PROTOCOL)
         self._outbox = []
-        self._flushed_at = self._loop.time()
         if self._transport is not None:
             self._transport.write(_LENGTH.pack(len(batch)) + batch)
