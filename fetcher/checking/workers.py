@@ -57,7 +57,9 @@ class Workers:
                 process.kill()
         self._threads.shutdown(cancel_futures=True)
         for process in self._started:
-            with process:  # closes its pipes and waits for it
+            # Closes its pipes and waits for it. A batch that it did not take is in our buffer,
+            # and closing would send it.
+            with suppress(BrokenPipeError), process:
                 pass
 
     def submit(self, batch: Batch) -> Future[Result]:
