@@ -36,9 +36,18 @@ class WebProcess:
     """A context manager; ``directory`` takes its journal and its CA."""
 
     def __init__(
-        self, directory: Path, *, address: str = "127.0.0.1", port: int = 0, tls: bool = False
+        self,
+        directory: Path,
+        *,
+        address: str = "127.0.0.1",
+        port: int = 0,
+        tls: bool = False,
+        unscripted: int = 404,
     ) -> None:
-        """``port`` is for plain HTTP; 0 is chosen by the system, and kept when it starts again."""
+        """``port`` is for plain HTTP; 0 is chosen by the system, and kept when it starts again.
+        ``unscripted`` is the status of what is no picture and has no script (yet).
+        """
+        self._unscripted = unscripted
         self.address = address
         self.journal = directory / "requests.jsonl"
         self.ca_file = directory / "ca.pem" if tls else None
@@ -50,7 +59,7 @@ class WebProcess:
         """Raises ``RuntimeError`` if it does not come up; it has told why on standard error."""
         command = [sys.executable, "-m", "fetcher.demo.serve", f"--address={self.address}"]
         command.append(f"--journal={self.journal}")
-        command.append(f"--port={self.port}")
+        command += [f"--port={self.port}", f"--unscripted={self._unscripted}"]
         if self.ca_file is not None:
             command.append(f"--ca={self.ca_file}")
         self._process = subprocess.Popen(  # noqa: S603  our own module, by our own interpreter

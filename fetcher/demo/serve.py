@@ -16,13 +16,15 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import uvloop
 
 from fetcher.demo.process import Script, read_frame
+from fetcher.demo.steps import status
 from fetcher.demo.tls import Authority
-from fetcher.demo.web import Web
+from fetcher.demo.web import Web, gallery
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -33,6 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--tls-port", type=int, default=0)
     parser.add_argument("--journal", type=Path, help="append a line per request to this file")
     parser.add_argument("--remember", type=int, default=0, help="requests to keep in memory")
+    parser.add_argument(
+        "--unscripted", type=int, help="the status of what is no picture and has no script"
+    )
     uvloop.run(_serve(parser.parse_args(arguments)))
 
 
@@ -48,6 +53,8 @@ async def _serve(options: argparse.Namespace) -> None:
         journal=options.journal,
         remember=options.remember,
     )
+    if options.unscripted is not None:
+        web.fallback = partial(gallery, otherwise=status(options.unscripted))
     loop = asyncio.get_running_loop()
     inbox: asyncio.Queue[bytes | None] = asyncio.Queue()
     # Before it says that it serves: from then on it is to be stopped in good order.

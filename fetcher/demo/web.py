@@ -51,11 +51,11 @@ _NOT_FOUND: Final = status(HTTPStatus.NOT_FOUND)
 _BACKLOG: Final = 1_024
 
 
-def gallery(request: Request) -> Step:
-    """``/pic/{key}/{size}.{jpg,png,gif}`` is a picture; anything else is 404."""
+def gallery(request: Request, otherwise: Step = _NOT_FOUND) -> Step:
+    """``/pic/{key}/{size}.{jpg,png,gif}`` is a picture; anything else is 404, or ``otherwise``."""
     match = _PICTURE.fullmatch(request.path)
     if match is None:
-        return _NOT_FOUND
+        return otherwise
     key, size, extension = match.groups()
     return Answer(Picture(int(size), key, _KINDS[extension]))
 

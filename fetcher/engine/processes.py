@@ -22,7 +22,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from typing import Any, Final
@@ -66,6 +66,21 @@ class Hired:
         with theirs:
             self.process.start()
 
+    @property
+    def lives(self) -> bool:
+        try:
+            return self.process.is_alive()
+        except ValueError:  # it was seen off
+            return False
+
+    def see_off(self) -> None:
+        """Wait for its end, and give back what is held of it: descriptors, until that is done.
+        Once is enough, twice does no harm.
+        """
+        with suppress(ValueError):  # it was done before
+            self.process.join()
+            self.process.close()
+
 
 @contextmanager
 def hired(recipe: Recipe, count: int) -> Iterator[list[Hired]]:
@@ -84,12 +99,13 @@ def hired(recipe: Recipe, count: int) -> Iterator[list[Hired]]:
     finally:
         for worker in workers:
             worker.end.close()
-            worker.process.join()
+            worker.see_off()
 
 
 @dataclass(slots=True, eq=False)
 class _Worker:
-    process: BaseProcess
+    hired: Hired
+    pid: int | None
     courier: Courier = field(init=False)
     out: dict[int, bool] = field(default_factory=dict)
     """Errands that it has not reported the end of: whether their images have arrived."""
@@ -157,7 +173,7 @@ class ProcessCrew:
         for worker in tuple(self._workers):
             await worker.gone.wait()
             worker.courier.close()
-            await asyncio.to_thread(worker.process.join)
+            await asyncio.to_thread(worker.hired.see_off)
 
     def _choice(self, group: str) -> list[_Worker]:
         """The workers that may ask this host group."""
@@ -173,7 +189,7 @@ class ProcessCrew:
         return choice
 
     async def _engage(self, one: Hired) -> None:
-        worker = _Worker(one.process)
+        worker = _Worker(one, one.process.pid)
         worker.courier = await Courier.over(
             one.end,
             lambda messages: self._heard(worker, messages),
@@ -218,7 +234,7 @@ class ProcessCrew:
             _answer(asked, reached=False)
         self._workers.remove(worker)
         self._choices.clear()
-        fault = Fault("worker-lost", f"worker process {worker.process.pid} died")
+        fault = Fault("worker-lost", f"worker process {worker.pid} died")
         lost = [
             Report(asset_id, Refused(asset_id, fault) if arrived else fault)
             for asset_id, arrived in worker.out.items()
@@ -228,14 +244,14 @@ class ProcessCrew:
             if self._lost_in_a_row >= GIVE_UP:
                 self._broken(WorkersLostError(f"{GIVE_UP} worker processes died in a row"))
             else:
-                task = asyncio.get_running_loop().create_task(self._replace(worker.process))
+                task = asyncio.get_running_loop().create_task(self._replace(worker.hired))
                 self._replacing.add(task)
                 task.add_done_callback(self._replacing.discard)
         self._hand_on(lost)
 
-    async def _replace(self, dead: BaseProcess) -> None:
+    async def _replace(self, dead: Hired) -> None:
         """Another process in its place. Not by fork: by now there are threads, and a lock."""
-        await asyncio.to_thread(dead.join)
+        await asyncio.to_thread(dead.see_off)
         await self._engage(await asyncio.to_thread(Hired, self._recipe, "spawn"))
 
 

@@ -213,7 +213,8 @@ class _Web:
     def __init__(self, directory: Path, address: str) -> None:
         directory.mkdir()
         # An address of its own: no connection of anybody's takes its port while it is down.
-        self.process = WebProcess(directory, address=address)
+        # What its scripts are not known of yet is trouble that passes.
+        self.process = WebProcess(directory, address=address, unscripted=503)
         self._images: list[Planted] = []
 
     def begin(self, images: list[Planted]) -> None:
@@ -300,9 +301,11 @@ class _Soak:
 
     def settle(self) -> None:
         self._paced_until = time.monotonic()
-        self._reopen()
-        with self._started(*_SETTLING) as process:
-            process.wait(_PATIENCE + self.report.images / 50)
+        # Twice: what was pending may have spent its attempts on the harm that was done to it.
+        for _ in range(2):
+            self._reopen()
+            with self._started(*_SETTLING) as process:
+                process.wait(_PATIENCE + self.report.images / 50)
         if process.returncode != 1:  # some are gone, denied, mismatched and failed
             self._breach(f"the last run ended with {process.returncode}")
         self._look(finished=True)

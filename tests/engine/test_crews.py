@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -42,7 +43,7 @@ class TestTaskCrew(CrewSuite):
 def workers() -> Iterator[list[Hired]]:
     with hired(ByUrlRecipe(), 2) as started:
         yield started
-    assert not any(worker.process.is_alive() for worker in started)
+    assert not any(worker.lives for worker in started)
 
 
 @pytest.fixture
@@ -75,6 +76,25 @@ class TestProcessCrew(CrewSuite):
         await book.until_ended(32)
         assert book.kinds() == {"Fault": 22, "Arrived": 10, "Landed": 10}
         await crew.close(PATIENCE)
+
+    async def test_workers_that_died_leave_no_descriptor(self, crew: ProcessCrew) -> None:
+        """Not even until garbage is collected, which a run may not do for hours."""
+        book = Book(crew)
+        await book.start()
+        held = []
+        gc.disable()
+        try:
+            for n in range(4):
+                crew.send(errand(2 * n, "kill"))
+                await book.until_ended(2 * n + 1)
+                await asyncio.wait(crew._replacing)
+                crew.send(errand(2 * n + 1, "image"))  # else it gives up
+                await book.until_ended(2 * n + 2)
+                held.append(len(os.listdir("/proc/self/fd")))  # noqa: PTH208  as it is quick
+        finally:
+            gc.enable()
+        await crew.close(PATIENCE)
+        assert held[-1] == held[1]  # the first of them starts what tidies up after the others
 
     async def test_without_any_worker_an_errand_comes_back_at_once(self, crew: ProcessCrew) -> None:
         book = Book(crew, next=[errand(9, "image")])
@@ -134,8 +154,8 @@ class TestProcessCrew(CrewSuite):
 
 def test_workers_that_were_never_used_are_seen_off() -> None:
     with hired(ByUrlRecipe(), 3) as started:
-        assert all(worker.process.is_alive() for worker in started)
-    assert not any(worker.process.is_alive() for worker in started)
+        assert all(worker.lives for worker in started)
+    assert not any(worker.lives for worker in started)
 
 
 # Messages.

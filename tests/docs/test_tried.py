@@ -1,0 +1,59 @@
+"""The README's table of what was tried: each line can be repeated, and no proof is left out.
+
+What the lines count is what the commands said when they were run; it is not counted again here.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from scripts.proofs.__main__ import prove
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+ROWS = [
+    [cell.strip() for cell in line.split("|")[1:-1]]
+    for line in README.partition("\n## What was tried\n")[2].partition("\n## ")[0].splitlines()
+    if line.startswith("|")
+][2:]
+"""Without the head."""
+COMMANDS = [command for row in ROWS for command in re.findall(r"`(scripts/[^`]+)`", row[-1])]
+
+
+def test_the_table_has_lines_of_what_how_much_result_and_command() -> None:
+    assert len(ROWS) > 10
+    for row in ROWS:
+        assert len(row) == 4, row
+        assert all(row), row
+        assert re.search(r"\d", row[1]), f"how much? {row}"
+        assert re.search(r"`scripts/[^`]+`", row[-1]), f"by what command? {row}"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_in_it_exists(command: str) -> None:
+    script, *arguments = shlex.split(command)
+    assert (ROOT / script).is_file()
+    match script:
+        case "scripts/prove":
+            name, *options = arguments
+            prove.commands[name].make_context(name, options)  # parses, and runs nothing
+        case "scripts/test":
+            assert arguments
+            assert all((ROOT / path).exists() for path in arguments)
+        case _:
+            raise AssertionError(f"{script} repeats nothing")
+
+
+def test_a_command_that_does_not_exist_would_be_seen() -> None:
+    with pytest.raises(click.NoSuchOption):
+        prove.commands["soak"].make_context("soak", ["--hours", "1"])
+
+
+@pytest.mark.parametrize("name", prove.commands)
+def test_every_proof_is_told_of(name: str) -> None:
+    assert re.search(rf"`scripts/prove {name}[ `]", README)
