@@ -47,6 +47,15 @@ class RobotsAwaited:
 
 
 @dataclass(frozen=True, slots=True)
+class BreakerOpened:
+    """Only failures came back from a host group; it is left alone for ``seconds``."""
+
+    group: str
+    seconds: float
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
 class Paused:
     """A fault of our own side; the run goes on by itself after ``seconds``."""
 
@@ -74,6 +83,7 @@ Event = (
     | Settled
     | CooledDown
     | RobotsAwaited
+    | BreakerOpened
     | Paused
     | Resumed
     | Draining

@@ -300,6 +300,29 @@ class HostBudget:
     concurrency: int
     bandwidth: float | None = None
     """Body bytes per second, kept on average by delaying the next start."""
+    adapt: bool = False
+    """Whether rate and concurrency follow, inside of these, what the host's answers say."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostMemory:
+    """What one run learned of a host group, for the next one. ``None`` is "nothing"."""
+
+    group: str
+    at: float
+    """When this was so."""
+    rate: float | None = None
+    """Requests per second that it was asked at most."""
+    bad_rate: float | None = None
+    """Requests per second that it was seen to refuse."""
+    concurrency: int | None = None
+    """Attempts in flight that it got at most."""
+    code: str | None = None
+    """Why these are below the budget."""
+    held_until: float | None = None
+    """The end of a cool-down, or of an open circuit breaker."""
+    held_code: str | None = None
+    """Why it was left alone until then."""
 
 
 @dataclass(frozen=True, slots=True)

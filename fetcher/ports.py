@@ -19,6 +19,7 @@ from fetcher.model import (
     Body,
     Fault,
     Found,
+    HostMemory,
     Landed,
     Lease,
     LeaseRequest,
@@ -147,6 +148,12 @@ class Manifest(Protocol):
 
     async def tally(self) -> Tally:
         """Where it stands; costs the same whatever the list's length."""
+
+    async def host_memories(self) -> Sequence[HostMemory]:
+        """What was learned of host groups, as ``remember_hosts`` was last told."""
+
+    async def remember_hosts(self, memories: Sequence[HostMemory]) -> None:
+        """Keep these; each replaces what was known of its group."""
 
 
 class RobotsBook(Protocol):

@@ -5,49 +5,56 @@ from __future__ import annotations
 import io
 import sys
 import traceback
-from typing import NoReturn
+from importlib import import_module
+from typing import Final, NoReturn
 
 import click
 
 from fetcher import __version__
-from fetcher.cli.audit import audit
-from fetcher.cli.config import config_group
-from fetcher.cli.demo import demo
-from fetcher.cli.export import export
-from fetcher.cli.mirror import mirror
-from fetcher.cli.plan import plan
-from fetcher.cli.report import report
-from fetcher.cli.retry import retry
-from fetcher.cli.status import status
-from fetcher.cli.triage import triage
-from fetcher.cli.verify import verify
 from fetcher.errors import Exit, FetcherError
 from fetcher.report.text import printable
 
+_COMMANDS: Final = {
+    "demo": "fetcher.cli.demo:demo",
+    "plan": "fetcher.cli.plan:plan",
+    "mirror": "fetcher.cli.mirror:mirror",
+    "audit": "fetcher.cli.audit:audit",
+    "verify": "fetcher.cli.verify:verify",
+    "triage": "fetcher.cli.triage:triage",
+    "retry": "fetcher.cli.retry:retry",
+    "status": "fetcher.cli.status:status",
+    "report": "fetcher.cli.report:report",
+    "export": "fetcher.cli.export:export",
+    "config": "fetcher.cli.config:config_group",
+}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+
+class _Commands(click.Group):
+    """Loads a command when it is asked for: what all of them need together takes longer to load
+    than most of them take to run.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, name = _COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, prog_name="fetcher")
 def cli() -> None:
     """Mirror lists of millions of images: polite, resumable, verified.
 
     New here? `fetcher demo` shows it all in under a minute, without a network.
     """
-
-
-for command in (
-    demo,
-    plan,
-    mirror,
-    audit,
-    verify,
-    triage,
-    retry,
-    status,
-    report,
-    export,
-    config_group,
-):
-    cli.add_command(command)
 
 
 def main() -> NoReturn:

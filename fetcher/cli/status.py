@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import click
@@ -20,8 +21,8 @@ from fetcher.report import status as status_report
 def status(directory: Path, manifest: Path | None, *, as_json: bool) -> None:
     """Where the mirror in DIR stands. Changes nothing; works while a run is on, too."""
     with ManifestReader(options.manifest_path(directory, manifest)) as reader:
-        tally = reader.tally()
+        tally, memories, wall = reader.tally(), reader.host_memories(), time.time()
     if as_json:
-        click.echo(json.dumps(status_report.as_dict(tally)))
+        click.echo(json.dumps(status_report.as_dict(tally, memories, wall)))
     else:
-        status_report.show(Console(), tally)
+        status_report.show(Console(), tally, memories, wall)

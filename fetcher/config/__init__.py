@@ -6,6 +6,7 @@ result; ``derived`` makes of it what policies take.
 """
 
 from fetcher.config.derived import (
+    breaker_rule,
     consent_rule,
     host_groups,
     redirect_rule,
@@ -33,6 +34,7 @@ __all__ = [
     "LoadedConfig",
     "Mismatched",
     "as_dict",
+    "breaker_rule",
     "consent_rule",
     "documented_keys",
     "endpoint",

@@ -10,6 +10,7 @@ from fetcher.config.agent import fill
 from fetcher.config.domains import registrable_domain as by_public_suffix
 from fetcher.config.schema import Budget, Config
 from fetcher.model import HostBudget
+from fetcher.policy.breaker import BreakerRule
 from fetcher.policy.consent import ConsentRule, product_token
 from fetcher.policy.hosts import GroupRule, HostGroups
 from fetcher.policy.redirects import RedirectRule
@@ -51,6 +52,11 @@ def retry_rule(config: Config) -> RetryRule:
     )
 
 
+def breaker_rule(config: Config) -> BreakerRule:
+    """A group that fails altogether is left alone as an asset that fails is, without chance."""
+    return BreakerRule(first=config.retry.first_delay, longest=config.retry.max_delay)
+
+
 def redirect_rule(config: Config) -> RedirectRule:
     return RedirectRule(
         placeholders=config.placeholders.redirects,
@@ -90,4 +96,5 @@ def _budget(budget: Budget) -> HostBudget:
         burst=budget.burst,
         concurrency=budget.concurrency,
         bandwidth=budget.bandwidth,
+        adapt=budget.adapt,
     )

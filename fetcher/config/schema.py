@@ -135,6 +135,10 @@ class Budget(_Section):
     bandwidth: Annotated[int | None, In(units.BANDWIDTH)] = Field(
         default=None, description="Bytes per second from one host group, on average."
     )
+    adapt: Annotated[bool, _FLAG] = Field(
+        default=True,
+        description="Whether rate and concurrency give way, inside of these, to a host in trouble.",
+    )
 
 
 class Group(Budget):

@@ -24,10 +24,11 @@ from enum import StrEnum
 from typing import Any, Final
 
 from fetcher.engine.consent import Consent
+from fetcher.engine.keeper import Keeper
 from fetcher.engine.ledger import Entry, Ledger
 from fetcher.engine.suspicion import SILENCE, Held, Suspicion
 from fetcher.errors import FetcherError
-from fetcher.events import CooledDown, Draining, Paused, Resumed
+from fetcher.events import BreakerOpened, CooledDown, Draining, Paused, Resumed
 from fetcher.model import (
     Arrival,
     Asset,
@@ -140,8 +141,9 @@ class Engine:
             )
         self._out: dict[int, Job] = {}
         """What the crew has not reported the end of, by asset."""
-        self._throttled: dict[str, int] = {}
         self._suspicion = Suspicion(reach=crew.reach, theirs=self._charge, ours=self._excuse)
+        longest = max(options.retry.max_retry_after, options.retry.max_delay)
+        self._keeper = Keeper(frontier, manifest, clock, longest=longest)
         self._leased = 0
         self._unfed: Sequence[Asset] = ()
         """Leased assets on their way to the frontier."""
@@ -182,7 +184,7 @@ class Engine:
 
     def groups(self) -> list[GroupStatus]:
         """The host groups that hold assets, for display."""
-        return list(self._frontier.status())
+        return list(self._frontier.status(self._clock.now()))
 
     # The run.
 
@@ -200,7 +202,10 @@ class Engine:
 
     async def _run(self) -> Ending:
         async with asyncio.TaskGroup() as tasks:
+            for cool_down in await self._keeper.restore():
+                self._observer.notify(cool_down)
             settler = tasks.create_task(self._or_stop(self._ledger.run()))
+            keeper = tasks.create_task(self._or_stop(self._keeper.run()))
             feeder = tasks.create_task(self._or_stop(self._feed()))
             consent = None
             if self._consent is not None:
@@ -214,6 +219,8 @@ class Engine:
             await settler
             if consent is not None:
                 await consent
+            self._keeper.close()
+            await keeper
             await self._return_leases()
         return ending
 
@@ -374,8 +381,7 @@ class Engine:
                 job = self._out[asset_id]
                 self._suspicion.answered(job)
                 job.received = result.received
-                self._frontier.finished(job, result.received, now)
-                self._throttled.pop(job.group, None)
+                self._finished(job, result.received, now)
             else:
                 self._ended_with(self._out.pop(asset_id), result, now)
         self._pump()
@@ -395,20 +401,19 @@ class Engine:
             self._failed(job, result.fault, now)
         elif isinstance(result, Arrival):
             self._suspicion.answered(job)
-            self._frontier.finished(job, result.received, now)
+            self._finished(job, result.received, now)
             self._robots_answered(job, result, now)
         elif isinstance(result, Redirect):
             self._suspicion.answered(job)
-            self._frontier.finished(job, 0, now)
+            self._finished(job, 0, now)
             self._answered_otherwise(job, result, now)
         elif isinstance(result, Found):
             self._suspicion.answered(job)
-            self._frontier.finished(job, result.received, now)
-            self._throttled.pop(job.group, None)
+            self._finished(job, result.received, now)
             self._back_in_order()
             self._found(job, result, now)
         elif isinstance(result, Fault):
-            self._frontier.finished(job, result.received, now)
+            self._finished(job, result.received, now, result)
             if result.code in SILENCE:
                 self._suspicion.hold(job, result)
             else:
@@ -419,6 +424,14 @@ class Engine:
             self._frontier.finished(job, 0, now)
             self._frontier.retry(job, now, now)
             job.partial = None
+
+    def _finished(self, job: Job, received: int, now: float, fault: Fault | None = None) -> None:
+        """The frontier learns from it what the host group can bear."""
+        change = self._frontier.finished(job, received, now, fault)
+        if change is not None:
+            self._keeper.note()
+            if change.shut_for:
+                self._observer.notify(BreakerOpened(change.group, change.shut_for, change.code))
 
     def _answered_otherwise(self, job: Job, result: Redirect | Fault, now: float) -> None:
         """Not with a body."""
@@ -492,8 +505,6 @@ class Engine:
                 self._our_fault(job, result, now)
                 return
             wait = self._cool_down(job, result, now)
-        elif isinstance(result, Arrival):
-            self._throttled.pop(job.group, None)
         self._back_in_order()
         self._consent.answered(job, result, now, wait)
 
@@ -533,17 +544,17 @@ class Engine:
             self._ledger.failed(job, fault, self._clock, retry_at=None)
 
     def _cool_down(self, job: Job, fault: Fault, now: float) -> float:
-        """Leave the host group alone if it asked for that; the seconds for which."""
-        if fault.code != "rate-limited" and fault.retry_after is None:
+        """Leave the host group alone if it asked for that; the seconds for which.
+
+        A refusal that does not say for how long lowers the group's rate instead, and pauses it for
+        a round trip: the frontier knows.
+        """
+        if fault.retry_after is None:
             return 0.0
-        rule = self._options.retry
-        strikes = self._throttled[job.group] = self._throttled.get(job.group, 0) + 1
-        if fault.retry_after is not None:
-            wait = min(fault.retry_after, rule.max_retry_after)
-        else:
-            wait = rule.delay(strikes, 1.0)
+        wait = min(fault.retry_after, self._options.retry.max_retry_after)
         if wait > 0:
-            self._frontier.cool_down(job.group, now + wait, now)
+            self._frontier.cool_down(job.group, now + wait, now, fault.code)
+            self._keeper.note()
             self._observer.notify(CooledDown(job.group, wait, fault.code))
         return wait
 

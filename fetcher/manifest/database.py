@@ -16,7 +16,7 @@ from typing import Final
 
 from fetcher.errors import ManifestError
 from fetcher.killpoints import Point, reached
-from fetcher.manifest import damage, guard, reopening, robots, runs, schema, tallies
+from fetcher.manifest import damage, guard, memories, reopening, robots, runs, schema, tallies
 from fetcher.manifest.auditing import Audit, AuditSettlement, AuditTerms
 from fetcher.manifest.faults import translated
 from fetcher.manifest.importing import Importer
@@ -29,6 +29,7 @@ from fetcher.manifest.settling import Settlement
 from fetcher.manifest.sources import Sources
 from fetcher.model import (
     BadRow,
+    HostMemory,
     LeaseRequest,
     Outcome,
     RobotsNote,
@@ -281,6 +282,16 @@ class Database:
         """Of the selection alone; the rows are those of all sources."""
         with self._transaction("BEGIN"):
             return tallies.read_selected(self._connection, self._selection)
+
+    def host_memories(self) -> list[HostMemory]:
+        """What was learned of host groups."""
+        with translated(self._path):
+            return memories.read(self._connection)
+
+    def remember_hosts(self, learned: Sequence[HostMemory]) -> None:
+        """Each replaces what was known of its group."""
+        with self._transaction():
+            memories.write(self._connection, learned)
 
     def close(self) -> None:
         """Leave one file if nobody else looks on, else SQLite's own that the next run tidies."""

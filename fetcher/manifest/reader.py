@@ -17,13 +17,13 @@ from urllib.parse import quote
 
 from fetcher.errors import ManifestUnusableError
 from fetcher.evidence import Listed, Table
-from fetcher.manifest import exporting, figures, guard, reopening, schema, tallies
+from fetcher.manifest import exporting, figures, guard, memories, reopening, schema, tallies
 from fetcher.manifest.damage import blamed, require_all_pages
 from fetcher.manifest.faults import translated
 from fetcher.manifest.figures import Grouping
 from fetcher.manifest.places import require_plain_files
 from fetcher.manifest.reopening import Reopened
-from fetcher.model import Selection, State, Tally
+from fetcher.model import HostMemory, Selection, State, Tally
 from fetcher.policy.reopening import Reopening
 
 _PRAGMAS: Final = (
@@ -95,6 +95,11 @@ class ManifestReader:
         """Whether a host of the manifest is wanted, and the codes that it has."""
         with translated(self._path):
             return reopening.terms(self._connection, wanted)
+
+    def host_memories(self) -> list[HostMemory]:
+        """What runs have learned of host groups."""
+        with translated(self._path):
+            return memories.read(self._connection)
 
     def close(self) -> None:
         self._connection.close()

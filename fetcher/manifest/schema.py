@@ -293,6 +293,20 @@ _PAST_STATES: Final = (
     END""",
 )
 
+_HOST_MEMORIES: Final = (
+    # What runs have learned of host groups (``fetcher.model.HostMemory``); times are epoch seconds.
+    """CREATE TABLE host_memories (
+        host_group TEXT PRIMARY KEY,
+        at REAL NOT NULL,
+        rate REAL,
+        bad_rate REAL,
+        concurrency INTEGER,
+        code TEXT,
+        held_until REAL,
+        held_code TEXT
+    ) STRICT, WITHOUT ROWID""",
+)
+
 # An audit asks for its assets, all or a sample, in one run or in several. What it found stands
 # beside what is known of the assets: a stored image stays what it is, however its URL has fared.
 _AUDITS: Final = (
@@ -397,6 +411,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _ROBOTS,
     _CHECKS,
     _PAST_STATES,
+    _HOST_MEMORIES,
     _AUDITS,
     _TRIAGE,
 )

@@ -30,6 +30,7 @@ from fetcher.manifest.leasing import LeasePart
 from fetcher.manifest.runs import RunInfo
 from fetcher.model import (
     BadRow,
+    HostMemory,
     Lease,
     LeaseRequest,
     Outcome,
@@ -172,6 +173,12 @@ class ManifestThread:
 
     async def selected_tally(self) -> Tally:
         return await self._call(Database.selected_tally)
+
+    async def host_memories(self) -> Sequence[HostMemory]:
+        return await self._call(Database.host_memories)
+
+    async def remember_hosts(self, memories: Sequence[HostMemory]) -> None:
+        await self._call(lambda database: database.remember_hosts(memories))
 
     async def _call(
         self, ask: Callable[[Database], T], undo: Callable[[Database, T], None] | None = None

@@ -34,8 +34,10 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from fetcher.model import HostBudget, LeaseRequest
-from fetcher.policy.groups import Group, GroupStatus, Job, Place, quota
+from fetcher.model import Fault, HostBudget, HostMemory, LeaseRequest
+from fetcher.policy.adapt import Adaptive
+from fetcher.policy.breaker import Breaker, BreakerRule
+from fetcher.policy.groups import Change, Group, GroupStatus, Job, Place, quota
 from fetcher.policy.limits import Pace, Throughput
 
 
@@ -76,11 +78,17 @@ class Frontier:
         memory: int,
         capacity: int,
         budget_of: Callable[[str], HostBudget],
+        breaker: BreakerRule = BreakerRule(),  # noqa: B008 - immutable
     ) -> None:
         self._concurrency = concurrency
         self._memory = memory
         self._capacity = capacity
         self._budget_of = budget_of
+        self._breaker = breaker
+        self._memories: dict[str, HostMemory] = {}
+        self._wall_ahead = 0.0
+        self._troubled: dict[str, Group] = {}
+        self._news: dict[str, Group] = {}
         self._groups: dict[str, Group] = {}
         self._ring: deque[Group] = deque()
         self._timers: list[tuple[float, int, Group]] = []
@@ -116,18 +124,26 @@ class Frontier:
         """Whether ``wants`` has something to ask for."""
         return self._hungry and self._held < self._capacity
 
-    def status(self) -> Iterator[GroupStatus]:
+    def status(self, now: float) -> Iterator[GroupStatus]:
         """The groups that hold assets."""
         for group in self._groups.values():
             if group.held:
-                yield GroupStatus(
-                    name=group.name,
-                    budget=group.budget,
-                    in_flight=group.in_flight,
-                    ready=len(group.ready),
-                    waiting=len(group.waiting),
-                    cool_until=group.cool_until,
-                )
+                yield group.status(now)
+
+    # From run to run.
+
+    def recall(self, memories: Iterable[HostMemory], now: float, wall: float) -> None:
+        """What the last run knew of its host groups; before anything is added."""
+        self._memories = {memory.group: memory for memory in memories}
+        self._wall_ahead = wall - now
+
+    def memories(self, now: float, wall: float, *, everything: bool = False) -> list[HostMemory]:
+        """What the next run should know of the groups that had trouble since this was last asked,
+        or of all that ever had.
+        """
+        told = self._troubled if everything else self._news
+        self._news = {}
+        return [group.memory(now, wall) for group in told.values()]
 
     # Leasing.
 
@@ -241,8 +257,7 @@ class Frontier:
         job.asked = now
         if not job.hops:
             job.started = now
-        group.pace.take(now)
-        group.in_flight += 1
+        group.start(now)
         group.place = Place.PARKED
         self._slots_taken += 1
         self._memory_taken += job.memory
@@ -251,12 +266,19 @@ class Frontier:
 
     # What happened to a dispatched job.
 
-    def finished(self, job: Job, received: int, now: float) -> None:
-        """Its connection is free again, ``received`` body bytes later."""
+    def finished(
+        self, job: Job, received: int, now: float, fault: Fault | None = None
+    ) -> Change | None:
+        """Its connection is free again, ``received`` body bytes later. ``fault`` is what came
+        instead of an image or a redirect; the answer is whether that changed the group's limits.
+        """
         group = self._groups[job.group]
-        group.in_flight -= 1
+        change = group.ended(job, fault, now)
+        if change is not None:
+            self._note_trouble(group)
         group.throughput.spend(received, job.asked)
         self._settle_place(group, now)
+        return change
 
     def settled(self, job: Job) -> None:
         """It reached a terminal state, and the manifest says so."""
@@ -311,12 +333,13 @@ class Frontier:
 
     # What happened to a host group, or to us.
 
-    def cool_down(self, name: str, until: float, now: float) -> None:
+    def cool_down(self, name: str, until: float, now: float, code: str | None = None) -> None:
         """No request to this group before ``until``; a later end wins over an earlier one."""
         group = self._group(name, now)
         if until <= group.cool_until:
             return
-        group.cool_until = until
+        group.cool_down(until, code, now)
+        self._note_trouble(group)
         self._settle_place(group, now)
 
     def pause(self, until: float) -> None:
@@ -331,10 +354,22 @@ class Frontier:
             if len(self._groups) >= self._forget_above:
                 self._forget_idle(now)
             budget = self._budget_of(name)
-            pace = Pace(budget.rate, budget.burst, now)
-            group = Group(name, budget, pace, Throughput(budget.bandwidth))
+            group = Group(
+                name,
+                budget,
+                Pace(budget.rate, budget.burst, now),
+                Throughput(budget.bandwidth),
+                Adaptive(budget, now),
+                Breaker(self._breaker),
+            )
+            if (memory := self._memories.pop(name, None)) is not None:
+                group.recall(memory, now, now + self._wall_ahead)
+                self._troubled[name] = group
             self._groups[name] = group
         return group
+
+    def _note_trouble(self, group: Group) -> None:
+        self._troubled[group.name] = self._news[group.name] = group
 
     def _forget_idle(self, now: float) -> None:
         idle = [
@@ -344,9 +379,12 @@ class Frontier:
             and not group.in_flight
             and group.opens_at() <= now
             and group.pace.recovered(now)
+            and not group.adaptive.lowered
         ]
         for group in idle:
             del self._groups[group.name]
+            self._troubled.pop(group.name, None)
+            self._news.pop(group.name, None)
         if any(not group.dry for group in idle):
             self._stir_strangers()  # they are among the strangers now, and may have more
         # Looking at all of them is to be worth its while, also where most are in use.
@@ -391,7 +429,7 @@ class Frontier:
             group.ready.append(heapq.heappop(group.waiting)[2])
         if group.place is Place.RING:
             return
-        if group.in_flight >= group.budget.concurrency:
+        if group.in_flight >= group.limit:
             group.place = Place.PARKED
         elif group.ready:
             opens_at = group.opens_at()

@@ -86,6 +86,8 @@ def _in_a_labels(name: str) -> str:
 
 def drop_credentials(url: str) -> str:
     """``url`` without user name and password."""
+    if "@" not in url:
+        return url
     return _USERINFO.sub(r"\1\2", url, count=1) if _USERINFO.match(url) else url
 
 

@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fetcher.events import (
+    BreakerOpened,
     CooledDown,
     Draining,
     Event,
@@ -29,10 +30,11 @@ from fetcher.events import (
 from fetcher.model import State
 from fetcher.policy.groups import GroupStatus
 from fetcher.ports import Clock
-from fetcher.report import text
+from fetcher.report import holds, text
 from fetcher.report.running import RunningTally
 
 GROUPS_SHOWN: Final = 8
+GROUPS_IN_LOG: Final = 3
 REDRAW: Final = 0.25
 LINE_EVERY: Final = 10.0
 
@@ -74,7 +76,7 @@ class Progress:
         self._tally.notify(event)
         sentence = _sentence(event)
         # A terminal shows cool-downs in the group's line; a log has no other place for them.
-        if sentence and not (self._live and isinstance(event, CooledDown)):
+        if sentence and not (self._live and isinstance(event, CooledDown | BreakerOpened)):
             self._line(sentence)
 
     async def run(self, groups: Callable[[], Sequence[GroupStatus]]) -> None:
@@ -89,6 +91,8 @@ class Progress:
         while True:
             await asyncio.sleep(LINE_EVERY)
             self._line(self._summary())
+            for sentence in self._held_back():
+                self._line(sentence)
 
     async def _draw(self) -> None:
         with self._display() as live:
@@ -117,6 +121,17 @@ class Progress:
         parts += [f"{state} {n:,}" for state, n in _reached(tally)]
         parts += [text.rate(speed.images), f"{text.size(speed.bytes)}/s", self._eta()]
         return "  ".join(parts)
+
+    def _held_back(self) -> list[str]:
+        """What faults do to host groups, for the busiest of them."""
+        now = self._clock.now()
+        held = [group for group in self._groups() if group.hold.code is not None]
+        held.sort(key=lambda group: group.ready + group.waiting, reverse=True)
+        return [
+            f"{text.printable(group.name)}: {holds.live(group, now)}, "
+            f"{holds.allowed(group)}, {group.concurrency} at once"
+            for group in held[:GROUPS_IN_LOG]
+        ]
 
     def _of(self) -> str:
         return f"{self._tally.total:,}{'+' if self._tally.importing else ''}"
@@ -153,21 +168,18 @@ class Progress:
         groups = sorted(self._groups(), key=lambda g: (g.in_flight, g.ready), reverse=True)
         table = Table.grid(padding=(0, 2))
         for group in groups[:GROUPS_SHOWN]:
-            table.add_row(Text(text.printable(group.name), style="cyan"), *self._cells(group, now))
+            table.add_row(
+                Text(text.printable(group.name), style="cyan"), *map(Text, self._cells(group, now))
+            )
         if len(groups) > GROUPS_SHOWN:
             table.add_row(f"… {len(groups) - GROUPS_SHOWN:,} more host groups")
         notices.append(table)
         return notices
 
     def _cells(self, group: GroupStatus, now: float) -> list[str]:
-        budget = group.budget
-        allowed = "no rate limit" if budget.rate is None else f"up to {text.rate(budget.rate)}"
-        cells = [f"{group.in_flight} of {budget.concurrency} in flight", allowed]
+        cells = [f"{group.in_flight} of {group.concurrency} in flight", holds.allowed(group)]
         cells.append(f"{group.waiting:,} waiting to retry" if group.waiting else "")
-        if group.cool_until > now:
-            reason = self._tally.cooling.get(group.name)
-            why = f" ({reason.code})" if reason is not None else ""
-            cells.append(f"left alone for {text.duration(group.cool_until - now)}{why}")
+        cells.append(holds.live(group, now))
         return cells
 
 
@@ -184,6 +196,10 @@ def _sentence(event: Event) -> str | None:
             f"{text.printable(event.origin)} answers {event.http_status} for its robots.txt "
             f"({event.code}): its images wait, and it is asked again"
         )
+    if isinstance(event, BreakerOpened):
+        name = text.printable(event.group)
+        seconds = text.duration(event.seconds)
+        return f"{name} only fails ({event.code}); it is left alone for {seconds}"
     if isinstance(event, Paused):
         return (
             f"paused for {text.duration(event.seconds)}: {event.code}: "

@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-from fetcher.events import CooledDown, Event, ImportFinished, Paused, Resumed, RowsImported, Settled
+from fetcher.events import Event, ImportFinished, Paused, Resumed, RowsImported, Settled
 from fetcher.model import Outcome, State, Tally
 
 WINDOW: Final = 20.0
@@ -38,7 +38,6 @@ class RunningTally:
         """Attempts in this run after which another one follows."""
         self.importing = True
         self.pause: Paused | None = None
-        self.cooling: dict[str, CooledDown] = {}
         self.started = now
         self._samples: deque[tuple[float, int, int]] = deque([(now, 0, 0)])
 
@@ -58,8 +57,6 @@ class RunningTally:
             self.states[State.PENDING] += event.tally.accepted
         elif isinstance(event, ImportFinished):
             self.importing = False
-        elif isinstance(event, CooledDown):
-            self.cooling[event.group] = event
         elif isinstance(event, Paused):
             self.pause = event
         elif isinstance(event, Resumed):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from fetcher.model import State, Tally
+from fetcher.model import HostMemory, State, Tally
 from fetcher.policy.codes import CODES
+from fetcher.report import holds
 from fetcher.report.text import printable, size
 
 MEANINGS: Final = {
@@ -25,9 +27,14 @@ MEANINGS: Final = {
 }
 
 
-def as_dict(tally: Tally) -> dict[str, object]:
-    """The contract of ``status --json``."""
+def as_dict(
+    tally: Tally, memories: Sequence[HostMemory] = (), wall: float = 0.0
+) -> dict[str, object]:
+    """The contract of ``status --json``. ``hosts`` is there only while a host group is given less
+    than its budget.
+    """
     rows = tally.rows
+    hosts = holds.remembered(memories, wall)
     return {
         "total": tally.total,
         "states": {str(state): tally.states.get(state, 0) for state in State},
@@ -39,11 +46,21 @@ def as_dict(tally: Tally) -> dict[str, object]:
             "duplicate": rows.duplicate,
             "rejected": rows.rejected,
         },
+        **({"hosts": hosts} if hosts else {}),
     }
 
 
-def show(console: Console, tally: Tally) -> None:
+def show(
+    console: Console, tally: Tally, memories: Sequence[HostMemory] = (), wall: float = 0.0
+) -> None:
     console.print(_picture(tally))
+    held = [(memory.group, holds.sentence(memory, wall)) for memory in memories]
+    if any(words for _, words in held):
+        table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+        for group, words in sorted(held):
+            if words:
+                table.add_row(Text(printable(group)), Text(words))
+        console.print(Text("\nheld back"), table)
 
 
 def _of_listed(tally: Tally) -> str:

@@ -25,6 +25,8 @@ T = TypeVar("T")
 
 BATCH: Final = 5_000
 """Rows that are committed together: some ten milliseconds of work."""
+FIRST: Final = 500
+"""The same for the first batch of a table: fetching waits for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +37,10 @@ class _Batch:
     damage: SourceError | None = None
 
 
-def _read(rows: Iterator[Row | BadRow]) -> _Batch:
+def _read(rows: Iterator[Row | BadRow], count: int = BATCH) -> _Batch:
     batch = _Batch([])
     try:
-        batch.rows.extend(islice(rows, BATCH))
+        batch.rows.extend(islice(rows, count))
     except SourceError as damage:
         return replace(batch, damage=damage)
     return batch
@@ -77,7 +79,7 @@ class Importer:
         if cursor.complete:
             return
         rows = table.rows(cursor.after_line)
-        reading = self._off_loop(lambda: _read(rows))
+        reading = self._off_loop(lambda: _read(rows, FIRST))
         try:
             while (batch := await reading).rows:
                 reading = self._off_loop(lambda: _read(rows))  # while this one is committed

@@ -37,7 +37,7 @@ from fetcher.transport.connector import (
 from fetcher.transport.exchange import Exchange, describe
 from fetcher.transport.faults import PROXY_REFUSES_US, classify
 from fetcher.transport.intake import SpoolError, remove
-from fetcher.transport.requests import Requests
+from fetcher.transport.requests import Limits, Requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +77,16 @@ class HttpTransport:
             allow_private=options.allow_private or options.proxy is not None,
         )
         self._requests = Requests(
-            CheckedConnector(self._resolver, tls=_tls_context(options.ca_file)),
+            CheckedConnector(self._resolver, tls=_tls(options.ca_file)),
             headers={
                 "User-Agent": options.user_agent,
                 "Accept": "image/*,*/*;q=0.8",
                 "Accept-Encoding": "identity",
             },
             timeout=aiohttp.ClientTimeout(
-                total=options.total_timeout,
-                connect=options.connect_timeout,
-                sock_connect=options.connect_timeout,
-                sock_read=options.stall_timeout,
+                connect=options.connect_timeout, sock_connect=options.connect_timeout
             ),
+            limits=Limits(options.total_timeout, options.stall_timeout),
             proxy=options.proxy,
         )
 
@@ -186,6 +184,14 @@ def _replaces(result: Arrival | Found | Redirect | Fault, kept: Path) -> bool:
     if isinstance(result, Arrival):
         return result.body.path != kept
     return isinstance(result, Fault) and result.partial is not None and result.partial.path != kept
+
+
+def _tls(ca_file: Path | None) -> Callable[[], ssl.SSLContext]:
+    """The file of the user's is read at once, as it may be none."""
+    if ca_file is None:
+        return lambda: _tls_context(None)
+    context = _tls_context(ca_file)
+    return lambda: context
 
 
 def _tls_context(ca_file: Path | None) -> ssl.SSLContext:

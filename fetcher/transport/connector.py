@@ -192,18 +192,29 @@ class CheckedConnector(aiohttp.TCPConnector):
     for all that it might take for one. Its connections are bounded (``fetcher.transport.wire``).
     """
 
-    def __init__(self, resolver: CheckedResolver, *, tls: ssl.SSLContext) -> None:
+    def __init__(self, resolver: CheckedResolver, *, tls: Callable[[], ssl.SSLContext]) -> None:
+        """``tls`` is called when it is first needed: reading a system's authorities takes longer
+        than many a list of plain URLs.
+        """
         # Limits on connections are the frontier's; the library's own would only hide them.
         super().__init__(
             resolver=resolver,
-            ssl=tls,
             limit=0,
             limit_per_host=0,
             keepalive_timeout=15,
             ttl_dns_cache=60,
         )
         self._checked = resolver
+        self._tls = tls
+        self._context: ssl.SSLContext | None = None
         self._factory: partial[Wire] = partial(Wire, loop=self._loop)  # type: ignore[assignment]
+
+    def _get_ssl_context(self, req: aiohttp.ClientRequest) -> ssl.SSLContext | None:
+        if not req.is_ssl():
+            return None
+        if self._context is None:
+            self._context = self._tls()
+        return self._context
 
     async def _resolve_host(
         self, host: str, port: int, traces: Sequence[Trace] | None = None

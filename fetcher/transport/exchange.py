@@ -201,6 +201,9 @@ class Exchange:
         Raises ``SpoolError``.
         """
         stream, protocol = response.content, response.protocol
+        if intake.holds(response.content_length) and not stream.is_eof():
+            with contextlib.suppress(Exception):  # it is raised again below
+                await stream.wait_eof()  # one turn of the loop for a small image, not several
         try:
             async for chunk in stream.iter_any():
                 self.received += len(chunk)

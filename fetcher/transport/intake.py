@@ -27,6 +27,8 @@ from fetcher.model import Body, Partial, Validators
 
 FLUSH: Final = 1 << 20
 """Bytes; less if the allowance is less."""
+AT_ONCE: Final = 1 << 17
+"""Bytes that a connection may have read ahead."""
 PIECES: Final = 1_024
 """That may be held apart from each other: an object each, which is much more than a byte."""
 
@@ -81,6 +83,10 @@ class Intake:
         finally:
             if not self._handed_on:
                 remove(self._spool)
+
+    def holds(self, length: int | None) -> bool:
+        """Whether a body of ``length`` bytes stays in memory, even if it comes all at once."""
+        return length is not None and length <= min(AT_ONCE, self._memory) and self._resume is None
 
     def add(self, chunk: bytes) -> bool:
         """Take ``chunk``; ``True`` asks for a ``flush`` before the next one."""

@@ -18,18 +18,20 @@ import errno
 import socket
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Final
 
 import aiohttp
-from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from multidict import CIMultiDictProxy
 from yarl import URL
 
 from fetcher.transport.asking import Destination, Origin, Place
+from fetcher.transport.intake import AT_ONCE
+from fetcher.transport.wire import Wire
 
-READ_AHEAD: Final = 1 << 17
+READ_AHEAD: Final = AT_ONCE
 """Bytes of a body that may wait to be taken before the connection is told to wait; at most twice
 this is held."""
 # recv(2) with these flags never blocks. PyDLL keeps the GIL meanwhile, unlike socket.recv: handing
@@ -43,6 +45,18 @@ IDLE_AT_MOST: Final = 512
 """Connections: a list of many hosts leaves one behind at each, and descriptors are few."""
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds for a whole answer, and of silence, to be kept to within two ticks."""
+
+    total: float
+    stall: float
+
+    @property
+    def tick(self) -> float:
+        return min(1.0, self.total / 32, self.stall / 32)
+
+
 class Response:
     """The head of an answer; the body is read from ``content``."""
 
@@ -53,7 +67,7 @@ class Response:
         status: int,
         headers: CIMultiDictProxy[str],
         content: aiohttp.StreamReader,
-        protocol: ResponseHandler,
+        protocol: Wire,
     ) -> None:
         self.status = status
         self.headers = headers
@@ -71,10 +85,10 @@ class _Open:
     def __init__(
         self, place: Place, connection: Connection, request: aiohttp.ClientRequest
     ) -> None:
-        assert connection.protocol is not None  # noqa: S101  it has just been opened
+        assert isinstance(connection.protocol, Wire)  # noqa: S101  it has just been opened
         self.place = place
         self.connection = connection
-        self.protocol: ResponseHandler = connection.protocol
+        self.protocol = connection.protocol
         self.head = _lines(request.headers)
         self.idle_since = 0.0
         assert self.protocol.transport is not None  # noqa: S101  likewise
@@ -100,11 +114,15 @@ class Requests:
         *,
         headers: Mapping[str, str],
         timeout: aiohttp.ClientTimeout,
+        limits: Limits,
         proxy: str | None,
     ) -> None:
         self._connector = connector
         self._headers = dict(headers)
         self._timeout = timeout
+        self._limits = limits
+        self._watched: dict[Ask, None] = {}
+        self._watch: asyncio.TimerHandle | None = None
         self._proxy = URL(proxy) if proxy is not None else None
         self._loop = asyncio.get_running_loop()
         self._idle: dict[Place, list[_Open]] = {}
@@ -113,8 +131,9 @@ class Requests:
         self._sweeper: asyncio.TimerHandle | None = None
 
     async def close(self) -> None:
-        if self._sweeper is not None:
-            self._sweeper.cancel()
+        for timer in (self._sweeper, self._watch):
+            if timer is not None:
+                timer.cancel()
         while self._longest_idle:
             self._close_longest_idle()
         await self._connector.close()
@@ -169,13 +188,24 @@ class Requests:
             return f"{str(origin).removesuffix('/')}{destination.target}"
         return destination.target
 
-    @property
-    def total(self) -> float | None:
-        return self._timeout.total
+    def watch(self, get: Ask) -> float:
+        """See to it that ``get`` ends in time; the time now."""
+        self._watched[get] = None
+        if self._watch is None:
+            self._watch = self._loop.call_later(self._limits.tick, self._look)
+        return self._loop.time()
 
-    @property
-    def stall(self) -> float | None:
-        return self._timeout.sock_read
+    def unwatch(self, get: Ask) -> None:
+        self._watched.pop(get, None)
+
+    def _look(self) -> None:
+        """One timer for all: an image that comes at once has none of its own."""
+        now = self._loop.time()
+        for get in [get for get in self._watched if get.look(now, self._limits)]:
+            del self._watched[get]
+        self._watch = None
+        if self._watched:
+            self._watch = self._loop.call_later(self._limits.tick, self._look)
 
     def _sweep(self) -> None:
         """Close what has been idle for long."""
@@ -207,7 +237,16 @@ class Ask:
     while the body is read.
     """
 
-    __slots__ = ("_alarm", "_content", "_destination", "_head", "_headers", "_opened", "_requests")
+    __slots__ = (
+        "_began",
+        "_content",
+        "_destination",
+        "_head",
+        "_headers",
+        "_heard_at",
+        "_opened",
+        "_requests",
+    )
 
     def __init__(
         self,
@@ -222,28 +261,19 @@ class Ask:
         self._destination = destination
         self._headers = headers
         self._content: aiohttp.StreamReader | None = None
+        self._began = 0.0
+        self._heard_at = 0.0
 
     async def __aenter__(self) -> Response:
         requests = self._requests
         opened = self._opened = await requests.take(self._destination.origin)
         protocol = opened.protocol
-        self._alarm = (
-            protocol._loop.call_later(requests.total, self._expire)  # noqa: SLF001  its own loop
-            if requests.total is not None
-            else None
-        )
+        self._began = self._heard_at = requests.watch(self)
         try:
-            protocol.set_response_params(
-                skip_payload=self._head,
-                read_until_eof=True,
-                auto_decompress=False,
-                read_timeout=requests.stall,
-                read_bufsize=READ_AHEAD,
-            )
+            protocol.begin(READ_AHEAD, head=self._head)
             self._send(opened)
             message, content = await protocol.read()
             while 100 <= message.code < 200 and message.code != 101:  # noqa: PLR2004  interim
-                protocol.start_timeout()  # to the library, that was an answer
                 message, content = await protocol.read()
         except BaseException:
             self._end(reusable=False)
@@ -267,18 +297,31 @@ class Ask:
             raise spoken  # it broke, or was spoken over, before anything was asked
         if protocol.transport is None:
             raise aiohttp.ServerDisconnectedError
-        protocol.transport.write(line + opened.head + _lines(self._headers) + b"\r\n")
-        protocol.start_timeout()
+        more = _lines(self._headers) if self._headers else b""
+        protocol.transport.write(line + opened.head + more + b"\r\n")
 
-    def _expire(self) -> None:
-        error = TimeoutError()
+    def look(self, now: float, limits: Limits) -> bool:
+        """Whether it has run out of time at ``now``; whoever waits for it has been told then."""
+        wire = self._opened.protocol
+        if now - self._began >= limits.total:
+            self._expire(TimeoutError())
+        elif wire.heard or wire.is_held:
+            wire.heard = False
+            self._heard_at = now
+            return False
+        elif now - self._heard_at >= limits.stall:
+            self._expire(aiohttp.SocketTimeoutError("no byte came"))
+        else:
+            return False
+        return True
+
+    def _expire(self, error: Exception) -> None:
         self._opened.protocol.set_exception(error)
         if self._content is not None:
             self._content.set_exception(error)
 
     def _end(self, *, reusable: bool) -> None:
-        if self._alarm is not None:
-            self._alarm.cancel()
+        self._requests.unwatch(self)
         if reusable:
             self._requests.give_back(self._opened)
         else:

@@ -33,18 +33,46 @@ _EDGE: Final = 2
 
 
 class Wire(ResponseHandler):
-    """One connection. ``set_response_params`` comes before each request."""
+    """One connection. ``begin`` comes before each request."""
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
         self._asked = False
+        self._bodiless = False
         self._answer: StreamReader | None = None
         self._interim = 0
         self._came = 0
         self._edge = b""
+        self.heard = False
+        """Set when anything comes; whoever looks at it takes it back."""
+
+    @property
+    def is_held(self) -> bool:
+        """Whether we, and not the server, are why nothing comes."""
+        return bool(self._reading_paused or self._buffer_paused)
+
+    def begin(self, read_ahead: int, *, head: bool = False) -> None:
+        """An answer is awaited, which to a HEAD has no body. The last one's parser goes on with the
+        next, if that is of the same kind: an answer that might have left it in the middle of
+        something has cost the connection.
+        """
+        if self._parser is None or head is not self._bodiless:
+            self._bodiless = head
+            self.set_response_params(
+                skip_payload=head,
+                read_until_eof=True,
+                auto_decompress=False,
+                read_bufsize=read_ahead,
+            )
+        else:
+            self._await_answer()
 
     def set_response_params(self, **more: Any) -> None:
+        """The library's way to begin, for a CONNECT of its own."""
         super().set_response_params(**more)
+        self._await_answer()
+
+    def _await_answer(self) -> None:
         self._asked = True
         self._answer = None
         self._interim = 0
@@ -59,6 +87,7 @@ class Wire(ResponseHandler):
         if not self._asked or (answer is not None and answer.is_eof()):
             self._refuse("sent what nobody asked for")
             return
+        self.heard = True
         self._came += len(data)
         body = answer.total_bytes if answer is not None else 0
         if self._came > OVERHEAD + EXPANSION * body and self._came - len(data) > OVERHEAD:
@@ -95,7 +124,7 @@ class Wire(ResponseHandler):
 
     def _take_head(self, data: bytes) -> bytes:
         """Give the parser what belongs to a head; the rest."""
-        joined = self._edge + data
+        joined = self._edge + data if self._edge else data
         end = _HEAD_ENDS.search(joined)
         if end is None:
             self._edge = joined[-_EDGE:]
@@ -103,15 +132,11 @@ class Wire(ResponseHandler):
             return b""
         cut = end.end() - len(self._edge)
         self._edge = b""
-        rest = data[cut:]
-        if rest:
-            # One timer for both: that for the rest.
-            timeout, self._read_timeout = self._read_timeout, None
-            super().data_received(data[:cut])
-            self._read_timeout = timeout
-        else:
+        if cut == len(data):
             super().data_received(data)
-        return rest
+            return b""
+        super().data_received(data[:cut])
+        return data[cut:]
 
     def _refuse(self, what: str) -> None:
         """No more of this connection. An answer that is complete stays what it is."""

@@ -48,8 +48,8 @@ def test_hosts_map_to_the_first_group_that_matches_else_to_their_registrable_dom
     assert groups.group_of("c1.staticflickr.com") == "flickr"
     assert groups.group_of("2001:db8::1") == "flickr"
     assert groups.group_of("images.example.co.uk") == "example.co.uk"
-    assert groups.budget("flickr") == HostBudget(None, 5, 4, 1000)
-    assert groups.budget("example.co.uk") == HostBudget(5.0, 5, 4, None)
+    assert groups.budget("flickr") == HostBudget(None, 5, 4, 1000, adapt=True)
+    assert groups.budget("example.co.uk") == HostBudget(5.0, 5, 4, None, adapt=True)
 
 
 @pytest.mark.parametrize(

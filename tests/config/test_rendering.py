@@ -86,6 +86,7 @@ def test_as_dict_is_json_of_plain_numbers() -> None:
         "burst": 5,
         "concurrency": 4,
         "bandwidth": None,
+        "adapt": True,
     }
     assert config["network"]["connect_to"] == {"a.org:1": "127.0.0.1:2"}
     assert told["origins"]["hosts.groups.g.match"] == "--set"

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from fetcher.model import Expectation, LeaseRequest, Outcome, Row, RowTally, State
+from fetcher.model import Expectation, HostMemory, LeaseRequest, Outcome, Row, RowTally, State
 from fetcher.ports import Manifest
 
 MD5 = "mR0ynQmMtzRZwuGDcuPnZA=="
@@ -256,3 +256,16 @@ class ManifestSuite:
             tally = await manifest.tally()
         assert tally.states == dict.fromkeys(State, 0)
         assert (tally.codes, tally.rows) == ({}, RowTally())
+
+    async def test_remembers_host_groups_until_there_is_nothing_to_remember(
+        self, opened: Opened
+    ) -> None:
+        slow = HostMemory("one.test", 5.0, rate=1.5, bad_rate=2.0, code="rate-limited")
+        held = HostMemory("two.test", 5.0, held_until=65.5, held_code="http-5xx")
+        async with opened([]) as manifest:
+            assert list(await manifest.host_memories()) == []
+            await manifest.remember_hosts([slow, held])
+            assert sorted(await manifest.host_memories(), key=lambda m: m.group) == [slow, held]
+            slower = HostMemory("one.test", 9.0, rate=1.0, concurrency=3, code="stalled")
+            await manifest.remember_hosts([slower, HostMemory("two.test", 9.0)])
+            assert list(await manifest.host_memories()) == [slower]

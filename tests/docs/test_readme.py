@@ -32,7 +32,10 @@ WORDS = {word for row in ROWS for word in re.findall(r"`([^`]+)`", row[0])}
 
 
 def commands(group: click.Group, path: str = "fetcher") -> Iterator[tuple[str, click.Command]]:
-    for name, command in group.commands.items():
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
         if isinstance(command, click.Group):
             yield from commands(command, f"{path} {name}")
         else:

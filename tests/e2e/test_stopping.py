@@ -106,7 +106,7 @@ def test_the_drain_is_bounded(bench: Bench, listed: Path) -> None:
 
 
 def test_a_signal_while_a_host_is_left_alone(bench: Bench) -> None:
-    """The attempts that were spent stay spent."""
+    """The attempts that were spent stay spent, and the host stays left alone."""
     bench.web.serve("/busy", throttled(3_600), status(503))
     listed = bench.rows([Row("a", f"http://{mirrors.HOST}/busy")])
     process = bench.start(listed)
@@ -116,8 +116,16 @@ def test_a_signal_while_a_host_is_left_alone(bench: Bench) -> None:
     assert laws.breaches(bench.directory, finished=True) == []
     (image,) = bench.images().values()
     assert (image.state, image.code, image.attempts) == ("pending", "rate-limited", 1)
-    assert bench.status()["codes"] == {"rate-limited": 1}
-    assert bench.mirror(listed).code == 1
+    status_now = bench.status()
+    assert status_now["codes"] == {"rate-limited": 1}
+    ((_, held),) = status_now["hosts"].items()
+    assert held["left_alone_code"] == "rate-limited"
+    again = bench.mirror(listed, options="--max-runtime 300ms")
+    assert again.code == 3
+    assert "left alone for 1h 00m" in again.err or "left alone for 59m" in again.err
+    assert bench.web.count() == 1
+    less_patient = bench.config({"retry": {"max_retry_after": "100ms"}})
+    assert bench.mirror(listed, config=less_patient).code == 1
     (image,) = bench.images().values()
     assert (image.state, image.code, image.attempts) == ("failed", "http-5xx", 3)
     assert bench.web.count() == 3

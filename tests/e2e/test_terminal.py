@@ -16,6 +16,7 @@ from fetcher.demo.steps import Answer, Close, Raw, redirect
 from fetcher.events import CooledDown, Draining, Paused
 from fetcher.model import HostBudget, Tally
 from fetcher.policy.groups import GroupStatus
+from fetcher.policy.holding import Hold, HoldReason
 from fetcher.report.progress import Progress
 from fetcher.report.running import RunningTally
 from fetcher.report.text import printable
@@ -143,7 +144,10 @@ async def _drawn() -> None:
     tally = RunningTally(Tally(), 0.0)
     progress = Progress(console, tally, clock.VirtualClock(), title=NASTY)
     budget = HostBudget(rate=1.0, burst=1, concurrency=1)
-    group = GroupStatus(NASTY, budget, in_flight=1, ready=0, waiting=0, cool_until=9.0)
+    hold = Hold(HoldReason.COOLING_DOWN, NASTY, 9.0)
+    group = GroupStatus(
+        NASTY, budget, in_flight=1, ready=0, waiting=0, concurrency=1, rate=1.0, hold=hold
+    )
     progress._groups = lambda: [group]
     for event in (CooledDown(NASTY, 1.0, "x"), Draining(NASTY, 1), Paused("no-route", NASTY, 1.0)):
         progress.notify(event)

@@ -12,7 +12,7 @@ from typing import Any
 
 from fetcher.engine import Ending, Engine, EngineOptions, TaskCrew
 from fetcher.events import Event
-from fetcher.model import Expectation, HostBudget, Method, Outcome, Row, State
+from fetcher.model import Expectation, HostBudget, HostMemory, Method, Outcome, Row, State
 from fetcher.policy.consent import ConsentRule
 from fetcher.policy.frontier import Frontier
 from fetcher.policy.hosts import GroupRule, HostGroups
@@ -58,6 +58,8 @@ class Rig:
     consent: ConsentRule | None = None
     method: Method = Method.GET
     book: MemoryRobotsBook = field(default_factory=MemoryRobotsBook)
+    memories: Sequence[HostMemory] = ()
+    """What earlier runs have learned."""
     at: Mapping[float, Callable[[Engine], Any]] = field(default_factory=dict)
     prepare: Callable[[Rig], None] = lambda _: None
     events: list[Event] = field(default_factory=list)
@@ -76,6 +78,7 @@ class Rig:
     async def _run(self) -> Ending:
         groups = HostGroups(self.budget, self.rules, registrable_domain=lambda host: host)
         self.manifest = MemoryManifest(self.rows, group_of=groups.group_of)
+        await self.manifest.remember_hosts(self.memories)
         self.transport = ScriptedTransport(self.scripts, self.latency)
         self.landing = InlineLanding(delay=self.landing_delay)
         self.recovery = ScriptedRecovery()

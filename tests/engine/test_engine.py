@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from fetcher.engine import EndReason, Engine
 from fetcher.errors import StoreError
-from fetcher.events import CooledDown, Draining, Paused, Resumed
+from fetcher.events import BreakerOpened, CooledDown, Draining, Paused, Resumed
 from fetcher.model import (
     Expectation,
     Fate,
     Fault,
     HostBudget,
+    HostMemory,
     Keep,
     Landed,
     Partial,
@@ -28,11 +29,13 @@ from fetcher.model import (
     Validators,
     Verdict,
 )
+from fetcher.policy.breaker import ALLOWANCE
 from fetcher.policy.codes import CODES, final_state
 from fetcher.policy.frontier import Idle
 from fetcher.policy.hosts import GroupRule
 from fetcher.ports import Adoption
 from tests.engine.rig import RETRY, Rig, one, picture, row
+from tests.fakes import clock
 from tests.fakes.transport import Result, image
 
 GOOD = picture(0)
@@ -173,10 +176,91 @@ def test_retry_after_is_capped() -> None:
     assert RETRY.max_retry_after <= second - first < RETRY.max_retry_after + 60
 
 
-def test_throttling_without_a_word_on_how_long_backs_off_the_group() -> None:
-    rig = one(Fault("rate-limited"), Fault("rate-limited"), GOOD)
+def test_throttling_without_a_word_on_how_long_pauses_for_a_round_trip_and_goes_on_slower() -> None:
+    budget = HostBudget(None, 1, 8, adapt=True)
+    urls = [f"http://a.test/{n}" for n in range(60)]
+    scripts: dict[str, list[Result]] = {url: [image(picture(n), url)] for n, url in enumerate(urls)}
+    for url in urls[20:23]:
+        scripts[url].insert(0, Fault("rate-limited", http_status=429))
+    rig = Rig([row(n, url) for n, url in enumerate(urls)], scripts, budget=budget)
     rig.run()
-    assert [e.seconds for e in rig.events if isinstance(e, CooledDown)] == [1, 2]
+    assert set(rig.manifest.states.values()) == {State.VERIFIED}
+    assert not [event for event in rig.events if isinstance(event, CooledDown | BreakerOpened)]
+    starts = rig.transport.times("http://a.test/")
+    refused = next(asked.at for asked in rig.transport.asked if asked.url == urls[20]) + rig.latency
+    after = [at for at in starts if at > refused]
+    assert after[0] >= refused + 0.9 * rig.latency
+    assert all(later > earlier for earlier, later in pairwise(after))
+
+
+def test_a_group_that_only_fails_is_left_alone_longer_and_longer_and_comes_to_its_end() -> None:
+    urls = [f"http://a.test/{n}" for n in range(30)]
+    scripts: dict[str, list[Result]] = {url: [Fault("connection-refused")] for url in urls}
+    rig = Rig([row(n, url) for n, url in enumerate(urls)], scripts)
+    assert rig.run().reason is EndReason.COMPLETE
+    opened = [event.seconds for event in rig.events if isinstance(event, BreakerOpened)]
+    assert opened[:4] == pytest.approx([1, 2, 4, 8])
+    assert all(len(rig.history(n)) == RETRY.attempts for n in range(30))
+    assert sum(opened) <= ALLOWANCE + 1e-6
+
+
+# What one run learns, and the next one knows.
+
+
+def test_a_cool_down_outlives_the_run() -> None:
+    rig = one(Fault("rate-limited", retry_after=300.0), GOOD, at={10.0: lambda e: e.stop("SIGINT")})
+    rig.run()
+    (memory,) = rig.manifest.memories.values()
+    assert memory.held_code == "rate-limited"
+    assert memory.held_until == pytest.approx(clock.EPOCH + 300, abs=1)
+    again = one(GOOD)
+    again.memories = [memory]  # virtual time begins anew: the clock shows what it showed at first
+    again.run()
+    assert CooledDown("a.test", 300.0, "rate-limited") in [
+        CooledDown(e.group, round(e.seconds), e.code)
+        for e in again.events
+        if isinstance(e, CooledDown)
+    ]
+    assert again.transport.times("http://") == [pytest.approx(300, abs=1)]
+
+
+def test_no_memory_holds_a_group_longer_than_the_rule_allows() -> None:
+    memory = HostMemory("a.test", 0.0, held_until=clock.EPOCH + 1e9, held_code="rate-limited")
+    rig = one(GOOD, memories=[memory])
+    rig.run()
+    assert rig.transport.times("http://") == [pytest.approx(RETRY.max_retry_after)]
+
+
+def test_learned_limits_are_written_when_they_are_learned() -> None:
+    urls = [f"http://a.test/{n}" for n in range(40)]
+    scripts: dict[str, list[Result]] = {
+        url: [Fault("rate-limited", http_status=429), image(picture(n), url)]
+        for n, url in enumerate(urls)
+    }
+    seen: list[HostMemory] = []
+    rig = Rig(
+        [row(n, url) for n, url in enumerate(urls)],
+        scripts,
+        budget=HostBudget(None, 1, 8, adapt=True),
+        at={0.1: lambda _: seen.extend(rig.manifest.memories.values())},
+    )
+    rig.run()
+    assert [memory.code for memory in seen] == ["rate-limited"]
+    assert seen[0].rate is not None
+
+
+def test_a_resumed_run_begins_with_the_learned_rate() -> None:
+    urls = [f"http://a.test/{n}" for n in range(12)]
+    scripts = {url: [image(picture(n), url)] for n, url in enumerate(urls)}
+    rig = Rig(
+        [row(n, url) for n, url in enumerate(urls)],
+        scripts,
+        budget=HostBudget(None, 1, 8, adapt=True),
+        memories=[HostMemory("a.test", clock.EPOCH, rate=2.0, bad_rate=2.4, code="rate-limited")],
+    )
+    rig.run()
+    starts = rig.transport.times("http://")
+    assert all(later - earlier > 1 / 2.4 for earlier, later in pairwise(starts))
 
 
 # Bodies that came in part.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from fetcher.model import (
     Asset,
+    HostMemory,
     Lease,
     LeaseRequest,
     Outcome,
@@ -30,6 +31,7 @@ class MemoryManifest:
         self.settled: dict[int, Outcome] = {}
         self.history: list[Outcome] = []
         self.leased: set[int] = set()
+        self.memories: dict[str, HostMemory] = {}
         self._group_of = group_of
         self._changed: dict[int, Row] = {}
         self._waiting: dict[str, deque[int]] = {}
@@ -120,3 +122,12 @@ class MemoryManifest:
         n = len(self.assets)
         expected = sum(asset.expected.size or 0 for asset in self.assets.values())
         return Tally(states, dict(codes), RowTally(n, n), expected, stored)
+
+    async def host_memories(self) -> Sequence[HostMemory]:
+        return list(self.memories.values())
+
+    async def remember_hosts(self, memories: Sequence[HostMemory]) -> None:
+        for memory in memories:
+            self.memories[memory.group] = memory
+            if memory.rate is memory.concurrency is memory.held_until is None:
+                del self.memories[memory.group]

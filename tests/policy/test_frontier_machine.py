@@ -2,8 +2,10 @@
 
 The model looks at everything each time. What it says may start, the frontier has to start; what it
 says may not, the frontier must not; and when nothing may start before some time, that is the time
-that the frontier has to name. At the end of each story the run is brought to its end, as the engine
-would: no asset may be left behind, in the frontier or in the manifest.
+that the frontier has to name. (What failures do to a group's limits it asks of the same policies,
+``adapt`` and ``breaker``: these have laws of their own.) At the end of each story the run is
+brought to its end, as the engine would: no asset may be left behind, in the frontier or in the
+manifest.
 """
 
 from __future__ import annotations
@@ -16,9 +18,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from fetcher.model import Asset, Expectation, HostBudget, LeaseRequest
+from fetcher.model import Asset, Expectation, Fault, HostBudget, LeaseRequest
+from fetcher.policy.adapt import Adaptive
+from fetcher.policy.breaker import Breaker, BreakerRule
 from fetcher.policy.frontier import Dispatch, Drained, Frontier, Idle, WaitUntil
 from fetcher.policy.groups import Job
+from fetcher.policy.health import Health, health
 from fetcher.policy.limits import HEADROOM
 
 EPSILON = 1e-6
@@ -31,7 +36,23 @@ BUDGETS = {
     "single": HostBudget(rate=10.0, burst=1, concurrency=1),
     "narrow": HostBudget(rate=None, burst=1, concurrency=2, bandwidth=100.0),
     "both": HostBudget(rate=4.0, burst=2, concurrency=2, bandwidth=1_000.0),
+    "wary": HostBudget(rate=None, burst=1, concurrency=6, adapt=True),
+    "paced and wary": HostBudget(rate=20.0, burst=3, concurrency=5, adapt=True),
 }
+BREAKER = BreakerRule(first=0.5, longest=2.0)
+FAULTS = st.sampled_from(
+    [
+        Fault("rate-limited", http_status=429),
+        Fault("rate-limited", http_status=429),
+        Fault("http-5xx", http_status=503),
+        Fault("stalled"),
+        Fault("connection-reset"),
+        Fault("dns-failure"),
+        Fault("http-404", http_status=404),
+        Fault("http-403", http_status=403),
+        Fault("no-route"),
+    ]
+)
 NAMES = st.sampled_from(sorted(BUDGETS))
 STEPS = st.one_of(st.sampled_from([0.0, 0.1, 0.25, 0.505, 1.0]), st.floats(0.0, 3.0))
 ORIGINS = st.sampled_from(["", "", "o1", "o2"])
@@ -52,10 +73,34 @@ class Side:
     owed_until: float = -math.inf
     cool_until: float = -math.inf
     in_flight: int = 0
+    adaptive: Adaptive = field(init=False)
+    breaker: Breaker = field(init=False)
     ready: dict[int, Job] = field(default_factory=dict)
     aside: dict[int, Job] = field(default_factory=dict)
     """Jobs that await an origin."""
     waiting: dict[int, tuple[float, Job]] = field(default_factory=dict)
+
+    def heard_of(self, now: float) -> None:
+        if self.counted_at == math.inf:
+            self.counted_at = now
+            self.adaptive, self.breaker = Adaptive(self.budget, now), Breaker(BREAKER)
+
+    @property
+    def limit(self) -> int:
+        """Requests in flight that are allowed now."""
+        return 1 if self.breaker.tripped else self.adaptive.concurrency
+
+    def end(self, job: Job, fault: Fault | None, now: float) -> None:
+        flight = self.in_flight
+        self.in_flight -= 1
+        kind = health(fault)
+        if kind is Health.HEALTHY:
+            self.adaptive.healthy(job.asked, flight, now)
+            self.breaker.healthy()
+        elif kind is not Health.UNTOLD:
+            assert fault is not None
+            self.breaker.failed(job.asked, now)
+            self.adaptive.failed(kind, fault.code, job.asked, flight, now)
 
     @property
     def quota(self) -> float:
@@ -74,7 +119,7 @@ class Side:
 
     def ripe_at(self, now: float) -> float:
         """When it could start something if nothing happened: infinity if it could not at all."""
-        if not self.in_line or self.in_flight >= self.budget.concurrency:
+        if not self.in_line or self.in_flight >= self.limit:
             return math.inf
         due = -math.inf if self.ready else min(due for due, _ in self.waiting.values())
         token = -math.inf
@@ -82,7 +127,8 @@ class Side:
             self.count_tokens(now)
             if self.tokens < 1 - 1e-9:
                 token = now + (1 - self.tokens) * (1 + HEADROOM) / self.budget.rate
-        return max(due, token, self.owed_until, self.cool_until)
+        shut = max(self.cool_until, self.adaptive.opens_at, self.breaker.opens_at)
+        return max(due, token, self.owed_until, shut)
 
     def candidates(self, now: float) -> dict[int, Job]:
         due = {key: job for key, (at, job) in self.waiting.items() if at <= now}
@@ -95,6 +141,8 @@ class Side:
         self.count_tokens(now)
         if self.budget.rate is not None:
             self.tokens -= 1
+        if self.adaptive.spaced:
+            self.adaptive.started(now)
 
 
 class FrontierMachine(RuleBasedStateMachine):
@@ -111,6 +159,7 @@ class FrontierMachine(RuleBasedStateMachine):
             memory=MEMORY,
             capacity=CAPACITY,
             budget_of=lambda name: self.budgets.get(name, BUDGETS["single"]),
+            breaker=BREAKER,
         )
         self.sides = {name: Side(budget) for name, budget in self.budgets.items()}
         self.numbers = count(1)
@@ -199,7 +248,7 @@ class FrontierMachine(RuleBasedStateMachine):
 
     def heard_of(self, name: str) -> Side:
         side = self.sides[name]
-        side.counted_at = min(side.counted_at, self.now)
+        side.heard_of(self.now)
         return side
 
     # The engine.
@@ -260,20 +309,29 @@ class FrontierMachine(RuleBasedStateMachine):
         self.ends(data.draw(st.sampled_from(sorted(self.running))), received)
 
     @precondition(lambda self: self.running)
-    @rule(data=st.data(), received=RECEIVED, delay=DELAYS)
-    def a_request_fails(self, data: st.DataObject, received: int, delay: float) -> None:
+    @rule(data=st.data(), received=RECEIVED, delay=DELAYS, fault=FAULTS)
+    def a_request_fails(
+        self, data: st.DataObject, received: int, delay: float, fault: Fault
+    ) -> None:
         key = data.draw(st.sampled_from(sorted(self.running)))
-        self.ends(key, received)
+        self.ends(key, received, fault)
         self.retries(key, delay)
 
-    def ends(self, key: int, received: int) -> None:
+    @precondition(lambda self: self.running)
+    @rule(delay=DELAYS, fault=FAULTS)
+    def all_fail_together(self, delay: float, fault: Fault) -> None:
+        for key in list(self.running):
+            self.ends(key, 0, fault)
+            self.retries(key, delay)
+
+    def ends(self, key: int, received: int, fault: Fault | None = None) -> None:
         job = self.ended[key] = self.running.pop(key)
         side = self.sides[job.group]
-        side.in_flight -= 1
+        side.end(job, fault, self.now)
         if side.budget.bandwidth is not None:
             took = received / side.budget.bandwidth
             side.owed_until = max(side.owed_until, job.asked) + took
-        self.frontier.finished(job, received, self.now)
+        self.frontier.finished(job, received, self.now, fault)
 
     @precondition(lambda self: self.ended)
     @rule(data=st.data())
@@ -343,7 +401,9 @@ class FrontierMachine(RuleBasedStateMachine):
     def a_host_wants_to_be_left_alone(self, name: str, seconds: float) -> None:
         self.frontier.cool_down(name, self.now + seconds, self.now)
         side = self.heard_of(name)
-        side.cool_until = max(side.cool_until, self.now + seconds)
+        if self.now + seconds > side.cool_until:
+            side.cool_until = self.now + seconds
+            side.adaptive.obeyed(side.cool_until, self.now)
 
     @rule(seconds=STEPS, gives_up=st.sampled_from([False, False, False, True]))
     def a_fault_of_our_own_side(self, seconds: float, gives_up: bool) -> None:  # noqa: FBT001
@@ -409,7 +469,7 @@ class FrontierMachine(RuleBasedStateMachine):
         assert self.frontier.memory_taken == self.memory
         assert {
             group.name: (group.in_flight, group.ready + group.waiting)
-            for group in self.frontier.status()
+            for group in self.frontier.status(self.now)
         } == {
             name: (side.in_flight, side.in_line)
             for name, side in self.sides.items()
@@ -470,7 +530,7 @@ class ForgetfulFrontier(Frontier):
 
 class ForgetfulMachine(FrontierMachine):
     """A bucket that was forgotten comes back with a single token. Where a bucket never holds more,
-    forgetting must be invisible.
+    and nothing fails, forgetting must be invisible.
     """
 
     frontier_type = ForgetfulFrontier
@@ -478,6 +538,9 @@ class ForgetfulMachine(FrontierMachine):
         name: HostBudget(budget.rate, 1, budget.concurrency, budget.bandwidth)
         for name, budget in BUDGETS.items()
     }
+
+    def ends(self, key: int, received: int, fault: Fault | None = None) -> None:  # noqa: ARG002
+        super().ends(key, received)
 
 
 FrontierMachine.TestCase.settings = settings(

@@ -18,7 +18,7 @@ from typing import TypeVar
 from fetcher.errors import FetcherError, ManifestError, StoreError
 from fetcher.manifest.database import Database
 from fetcher.manifest.runs import RunInfo
-from fetcher.model import Lease, LeaseRequest, Outcome, SourceInfo, State, Tally
+from fetcher.model import HostMemory, Lease, LeaseRequest, Outcome, SourceInfo, State, Tally
 from fetcher.policy.hosts import HostGroups
 from tests.fakes.clock import EPOCH
 from tests.manifest.opened import check_laws, images
@@ -54,6 +54,7 @@ class Book:
         self._source_id = 0
         self._life = Life.none()
         self._free_at = 0.0
+        self._memories: dict[str, HostMemory] = {}
 
     def begin(self, life: Life) -> None:
         self._life, self._free_at = life, 0.0
@@ -66,6 +67,13 @@ class Book:
                 wall=lambda: EPOCH + self._trace.clock(),
             )
             self._database.begin_run(RunInfo("simulated", "0"))
+
+    async def host_memories(self) -> Sequence[HostMemory]:
+        return list(self._memories.values())
+
+    async def remember_hosts(self, memories: Sequence[HostMemory]) -> None:
+        self._life.check()
+        self._memories.update((memory.group, memory) for memory in memories)
 
     def end(self, *, cleanly: bool) -> None:
         """After a kill nothing is said; what is committed is there."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fetcher.engine.suspicion import HOLD
 from tests.simulation.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -20,11 +21,11 @@ def longest_attempt(scenario: Scenario) -> float:
 
     The transport gives up after its timeouts; an arrival waits for the batch before it and is part
     of the next; an outcome waits for what the manifest is doing (a commit, a lease and an import's
-    batch, at most) and is part of the next commit.
+    batch, at most) and is part of the next commit. A silence is held until it is known whose it is.
     """
     limits = scenario.limits
     transport = limits.total_timeout + limits.stall_timeout
-    return transport + 2 * scenario.landing + 8 * scenario.booking + 0.1
+    return transport + 2 * scenario.landing + 8 * scenario.booking + HOLD + 0.1
 
 
 def longest_silence(scenario: Scenario, largest: int) -> float:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from fetcher.engine import Ending, EndReason, Engine, EngineOptions, LandingRules, TaskCrew
 from fetcher.errors import FetcherError
 from fetcher.events import Event, Paused
+from fetcher.policy.breaker import BreakerRule
 from fetcher.policy.hosts import HostGroups
 from fetcher.policy.redirects import RedirectRule
 from tests.fakes.clock import EPOCH
@@ -113,6 +114,9 @@ class OneRun:
             memory=limits.memory,
             capacity=limits.capacity,
             budget_of=world.groups.budget,
+            breaker=BreakerRule(
+                self._scenario.retry.first_delay or 0.001, self._scenario.retry.max_delay or 0.001
+            ),
         )
         # Held until it is buried: what is cut off must not be tidied up by chance.
         self._main: asyncio.Task[None] | None = None

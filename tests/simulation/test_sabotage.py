@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from fetcher.engine import EngineOptions
-from fetcher.model import Arrival, LeaseRequest, Outcome, State
+from fetcher.model import Arrival, Fault, LeaseRequest, Outcome, State
 from fetcher.policy.frontier import Decision, WaitUntil
-from fetcher.policy.groups import Group, Job
+from fetcher.policy.groups import Change, Group, Job
 from fetcher.policy.limits import Pace
 from fetcher.policy.retry import RetryRule
 from fetcher.ports import FetchRequest, Staged
@@ -46,12 +46,14 @@ class NoPace(WatchedFrontier):
 
 
 class NoDebts(WatchedFrontier):
-    def finished(self, job: Job, received: int, now: float) -> None:
-        super().finished(job, 0 * received, now)
+    def finished(
+        self, job: Job, received: int, now: float, fault: Fault | None = None
+    ) -> Change | None:
+        return super().finished(job, 0 * received, now, fault)
 
 
 class NoCoolDown(WatchedFrontier):
-    def cool_down(self, name: str, until: float, now: float) -> None:
+    def cool_down(self, name: str, until: float, now: float, code: str | None = None) -> None:
         pass
 
 
@@ -64,18 +66,23 @@ class Impolite(WatchedFrontier):
         self._settle_place(group, now)
         return job
 
-    def finished(self, job: Job, received: int, now: float) -> None:
+    def finished(
+        self, job: Job, received: int, now: float, fault: Fault | None = None
+    ) -> Change | None:
         self._groups[job.group].in_flight = 1
-        super().finished(job, received, now)
+        return super().finished(job, received, now, fault)
 
 
 class Greedy(WatchedFrontier):
     """Gives slots back before the manifest has committed."""
 
-    def finished(self, job: Job, received: int, now: float) -> None:
-        super().finished(job, received, now)
+    def finished(
+        self, job: Job, received: int, now: float, fault: Fault | None = None
+    ) -> Change | None:
+        change = super().finished(job, received, now, fault)
         self._slots_taken -= 1
         self._memory_taken -= job.memory
+        return change
 
     def _free(self, job: Job) -> None:
         pass

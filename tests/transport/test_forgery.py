@@ -116,7 +116,7 @@ async def test_nothing_that_looks_like_an_address_passes_the_resolver_by(host: s
     """The library connects unasked to what it takes for an address, were it asked for it."""
     servers = NameServers(lambda _: ["127.0.0.1"], patience=1.0)
     resolver = CheckedResolver(servers, {}, allow_private=False)
-    connector = CheckedConnector(resolver, tls=ssl.create_default_context())
+    connector = CheckedConnector(resolver, tls=ssl.create_default_context)
     try:
         with pytest.raises((BlockedAddressError, OSError, aiohttp.InvalidURL)):
             await connector._resolve_host(host, 80)

@@ -1,0 +1,81 @@
+"""Which limit holds a host group back, in words and for machines."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from fetcher.model import HostBudget, HostMemory, Tally
+from fetcher.policy.groups import GroupStatus
+from fetcher.policy.holding import Hold, HoldReason
+from fetcher.report import holds, status
+
+NOON = 1_700_000_000.0
+SLOW = HostMemory("a.test", NOON, rate=3.25, bad_rate=4.0, concurrency=2, code="rate-limited")
+HELD = HostMemory("b.test", NOON, held_until=NOON + 60, held_code="http-5xx")
+
+
+@pytest.mark.parametrize(
+    ("hold", "words"),
+    [
+        (Hold(HoldReason.NOTHING), ""),
+        (Hold(HoldReason.RATE), "rate"),
+        (Hold(HoldReason.RATE, lowered=True), "rate approached slowly"),
+        (Hold(HoldReason.RATE, "rate-limited", lowered=True), "rate lowered after rate-limited"),
+        (
+            Hold(HoldReason.CONCURRENCY, "stalled", lowered=True),
+            "concurrency lowered after stalled",
+        ),
+        (Hold(HoldReason.BANDWIDTH), "bandwidth"),
+        (Hold(HoldReason.COOLING_DOWN, "rate-limited", 130.0), "left alone for 30s (rate-limited)"),
+        (
+            Hold(HoldReason.BREAKER_OPEN, "connection-refused", 104.0),
+            "only failures: left alone for 4s (connection-refused)",
+        ),
+        (
+            Hold(HoldReason.PROBING, "stalled"),
+            "only failures: one request at a time (stalled)",
+        ),
+        (Hold(HoldReason.RETRIES, until=112.0), "waits 12s for retries"),
+    ],
+)
+def test_a_live_group_says_what_holds_it_back(hold: Hold, words: str) -> None:
+    budget = HostBudget(10.0, 5, 4)
+    assert holds.live(GroupStatus("a.test", budget, 1, 2, 3, 4, 10.0, hold), 100.0) == words
+
+
+def test_every_reason_has_words() -> None:
+    budget = HostBudget(10.0, 5, 4)
+    for reason in HoldReason:
+        holds.live(GroupStatus("a.test", budget, 1, 2, 3, 4, 10.0, Hold(reason)), 0.0)
+
+
+def test_the_json_object_has_hosts_only_while_one_is_held_back() -> None:
+    contract = ["total", "states", "codes", "bytes", "rows"]
+    assert list(status.as_dict(Tally())) == contract
+    assert list(status.as_dict(Tally(), [HELD], NOON + 61)) == contract
+    assert status.as_dict(Tally(), [HELD, SLOW], NOON)["hosts"] == {
+        "a.test": {
+            "rate": 3.25,
+            "concurrency": 2,
+            "code": "rate-limited",
+            "as_of": "2023-11-14T22:13:20Z",
+        },
+        "b.test": {
+            "left_alone_until": "2023-11-14T22:14:20Z",
+            "left_alone_code": "http-5xx",
+            "as_of": "2023-11-14T22:13:20Z",
+        },
+    }
+
+
+def test_people_read_the_same() -> None:
+    out = io.StringIO()
+    evil = HostMemory("\x1b[31mevil.test", NOON, rate=1.0, code="rate-limited")
+    status.show(Console(file=out, width=120), Tally(), [SLOW, HELD, evil], NOON)
+    shown = out.getvalue()
+    assert "lowered to 3.2/s, 2 at once after rate-limited" in shown
+    assert "left alone until 2023-11-14T22:14:20Z (http-5xx)" in shown
+    assert "\x1b" not in shown
