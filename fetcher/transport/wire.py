@@ -52,11 +52,12 @@ class Wire(ResponseHandler):
         return bool(self._reading_paused or self._buffer_paused)
 
     def begin(self, read_ahead: int, *, head: bool = False) -> None:
-        """An answer is awaited. The parser of the last one goes on with the next: an answer that
-        might have left it in the middle of something has cost the connection. ``head``: it will
-        have no body, whatever its length (RFC 9110 section 9.3.2).
+        """An answer is awaited, which to a HEAD has no body. The last one's parser goes on with the
+        next, if that is of the same kind: an answer that might have left it in the middle of
+        something has cost the connection.
         """
-        if self._parser is None or head is not self._skip_payload:
+        if self._parser is None or head is not self._bodiless:
+            self._bodiless = head
             self.set_response_params(
                 skip_payload=head,
                 read_until_eof=True,

@@ -39,7 +39,7 @@ from scripts.proofs.mirrors import Row
 from tests.e2e.conftest import Bench, Done, fetcher, finish
 
 FAST: Final = {
-    "hosts": {"default": {"rate": "unlimited", "concurrency": 64}},
+    "hosts": {"default": {"rate": "unlimited", "concurrency": 64, "adapt": False}},
     "retry": {"first_delay": 0.001, "max_delay": 0.01, "max_retry_after": 0.01},
 }
 HOST: Final = "farm1.staticflickr.com"
