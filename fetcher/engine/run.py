@@ -246,7 +246,8 @@ class Engine:
         if busy and ending.reason is not EndReason.COMPLETE:
             self._observer.notify(Draining(ending.detail or ending.reason, busy))
         await self._crew.close(self._drain_for)
-        self._suspicion.close()
+        for job, _ in self._suspicion.close():  # neither charged nor a reason to pause
+            self._frontier.retry(job, self._clock.now(), self._clock.now())
 
     async def _return_leases(self) -> None:
         # What there is of their bodies is removed when the recovery is closed.

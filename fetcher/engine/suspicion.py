@@ -66,12 +66,14 @@ class Suspicion:
         if self._timer is None and self._trying is None:
             self._timer = asyncio.get_running_loop().call_later(HOLD, self._look)
 
-    def close(self) -> None:
-        """The run is ending: nobody will know any more, so nobody is charged."""
+    def close(self) -> Held:
+        """The run is ending, and nobody will know any more: what is held is its caller's again."""
         if self._trying is not None:
             self._trying.cancel()
             self._trying = None
-        self._release(self._ours)
+        left: list[tuple[Job, Fault]] = []
+        self._release(left.extend)
+        return left
 
     def _look(self) -> None:
         self._timer = None

@@ -97,3 +97,4 @@ def test_a_run_that_ends_meanwhile_charges_nobody() -> None:
     assert rig.history(1) == rig.history(3) == []
     assert rig.manifest.leased == set()
     assert rig.frontier.held == 0
+    assert not any(isinstance(event, Paused) for event in rig.events)
