@@ -422,7 +422,7 @@ class Engine:
                     self._suspicion.answered(job)
                 self._answered_otherwise(job, result, now)
         else:
-            self._frontier.finished(job, 0, now)
+            self._frontier.abandoned(job, now)
             self._frontier.retry(job, now, now)
             job.partial = None
 

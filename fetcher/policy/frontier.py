@@ -280,6 +280,12 @@ class Frontier:
         self._settle_place(group, now)
         return change
 
+    def abandoned(self, job: Job, now: float) -> None:
+        """We broke its request off ourselves, which says nothing of its host group."""
+        group = self._groups[job.group]
+        group.in_flight -= 1
+        self._settle_place(group, now)
+
     def settled(self, job: Job) -> None:
         """It reached a terminal state, and the manifest says so."""
         self._free(job)

@@ -98,3 +98,16 @@ def test_a_run_that_ends_meanwhile_charges_nobody() -> None:
     assert rig.manifest.leased == set()
     assert rig.frontier.held == 0
     assert not any(isinstance(event, Paused) for event in rig.events)
+
+
+def test_what_we_break_off_ourselves_is_no_healthy_answer() -> None:
+    """Else every stop would vouch for hosts that have been silent."""
+    rig = silent("stalled", "a")
+    rig.latency, rig.drain = 1e6, 0.0
+    rig.budget = HostBudget(rate=None, burst=1, concurrency=8, adapt=True)
+    limits: list[int] = []
+    rig.at = {1.0: lambda _: limits.append(rig.frontier._groups["a.test"].limit)}
+    rig.at = {**rig.at, 2.0: lambda engine: engine.stop("SIGINT")}
+    assert rig.run().reason is EndReason.STOPPED
+    group = rig.frontier._groups["a.test"]
+    assert (group.limit, group.in_flight) == (limits[0], 0)
