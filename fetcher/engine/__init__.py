@@ -1,7 +1,9 @@
 """The asyncio shell: asks the frontier, sends out the crew, settles."""
 
 from fetcher.engine.crew import TaskCrew
-from fetcher.engine.landing import LandingRules, ThreadedLanding
+from fetcher.engine.finishing import Finisher, LandingRules
+from fetcher.engine.landing import ThreadedLanding
+from fetcher.engine.prompt import PromptLanding
 from fetcher.engine.recovery import AuditRecovery, StoreRecovery
 from fetcher.engine.run import Ending, EndReason, Engine, EngineOptions
 
@@ -11,7 +13,9 @@ __all__ = [
     "Ending",
     "Engine",
     "EngineOptions",
+    "Finisher",
     "LandingRules",
+    "PromptLanding",
     "StoreRecovery",
     "TaskCrew",
     "ThreadedLanding",

@@ -377,15 +377,20 @@ class Engine:
     def _reported(self, reports: Sequence[Report]) -> None:
         """The crew's delivery."""
         now = self._clock.now()
-        for asset_id, result in reports:
+        for asset_id, result, received in reports:
             if isinstance(result, Arrived):
-                job = self._out[asset_id]
-                self._suspicion.answered(job)
-                job.received = result.received
-                self._finished(job, result.received, now)
+                self._arrived(self._out[asset_id], result.received, now)
             else:
-                self._ended_with(self._out.pop(asset_id), result, now)
+                job = self._out.pop(asset_id)
+                if received is not None:
+                    self._arrived(job, received, now)
+                self._ended_with(job, result, now)
         self._pump()
+
+    def _arrived(self, job: Job, received: int, now: float) -> None:
+        self._suspicion.answered(job)
+        job.received = received
+        self._finished(job, received, now)
 
     def _ended_with(
         self,

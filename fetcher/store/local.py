@@ -126,6 +126,11 @@ class LocalStore:
             raise store_error(error, self._partial) from error
 
     @property
+    def is_quick(self) -> bool:
+        """Whether ``publish`` waits for no disk; known once it is prepared or attached."""
+        return isinstance(self._durability, RenameOnly)
+
+    @property
     def root(self) -> str:
         return self._root
 

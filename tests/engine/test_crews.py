@@ -190,8 +190,10 @@ def test_an_errand_survives_its_way(sent: Errand) -> None:
         st.just(Abandoned()),
         st.builds(Refused, st.just(3), FAULTS),
         st.builds(Landed, st.just(3), RECEIPTS, VERDICTS, MAYBE),
-    )
+    ),
+    st.none() | NUMBERS,
 )
-def test_a_report_survives_its_way(result: object) -> None:
-    sent = Report(3, result)  # type: ignore[arg-type]
+def test_a_report_survives_its_way(result: object, received: int | None) -> None:
+    told_at_once = isinstance(result, (Landed, Refused))
+    sent = Report(3, result, received if told_at_once else None)  # type: ignore[arg-type]
     assert unpack(pack_report(sent)) == sent

@@ -50,8 +50,9 @@ PARTIAL = Partial(Path("spool/1"), 4, Validators("tag"))
 # What an answer means.
 
 
-def test_an_image_is_kept_and_settled() -> None:
-    rig = one(GOOD)
+@pytest.mark.parametrize("lands_at_once", [False, True])
+def test_an_image_is_kept_and_settled(*, lands_at_once: bool) -> None:
+    rig = one(GOOD, lands_at_once=lands_at_once)
     assert rig.run().reason is EndReason.COMPLETE
     assert rig.state(0) is State.VERIFIED
     assert rig.landing.kept[1] == GOOD

@@ -9,7 +9,15 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from fetcher.engine import Ending, EndReason, Engine, EngineOptions, LandingRules, TaskCrew
+from fetcher.engine import (
+    Ending,
+    EndReason,
+    Engine,
+    EngineOptions,
+    Finisher,
+    LandingRules,
+    TaskCrew,
+)
 from fetcher.errors import FetcherError
 from fetcher.events import Event, Paused
 from fetcher.policy.breaker import BreakerRule
@@ -38,7 +46,7 @@ class Parts:
     """What tests of the simulation itself put in the place of the real parts."""
 
     frontier: type[WatchedFrontier] = WatchedFrontier
-    landing: type[TurnedLanding] = TurnedLanding
+    finisher: type[Finisher] = Finisher
     network: type[Network] = Network
     disk: type[Disk] = Disk
     book: type[Book] = Book
@@ -168,9 +176,9 @@ class OneRun:
     def _engine(self) -> Engine:
         """The one place that knows how an engine is put together."""
         world, scenario, limits = self._world, self._scenario, self._scenario.limits
-        landing = world.parts.landing(
-            world.disk,
-            LandingRules(scenario.mismatched, frozenset({md5(scenario.placeholder)})),
+        rules = LandingRules(scenario.mismatched, frozenset({md5(scenario.placeholder)}))
+        landing = TurnedLanding(
+            world.parts.finisher(world.disk, rules),
             threads=limits.threads,
             takes=scenario.landing,
             witness=world.witness,

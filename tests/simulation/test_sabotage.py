@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from fetcher.engine import EngineOptions
+from fetcher.engine import EngineOptions, Finisher
 from fetcher.model import Arrival, Fault, LeaseRequest, Outcome, State
 from fetcher.policy.frontier import Decision, WaitUntil
 from fetcher.policy.groups import Change, Group, Job
@@ -20,7 +20,6 @@ from fetcher.ports import FetchRequest, Staged
 from tests.simulation.book import Book
 from tests.simulation.disk import Disk
 from tests.simulation.draw import draw
-from tests.simulation.landing import TurnedLanding
 from tests.simulation.network import Network, Result
 from tests.simulation.onerun import Parts
 from tests.simulation.run import simulate
@@ -147,18 +146,18 @@ class _Unpublished:
         pass
 
 
-class RowsFirst(TurnedLanding):
+class RowsFirst(Finisher):
     """The row first, the file second."""
 
-    def _land(self, batch: Any) -> None:
-        store, self._store = self._store, _Unpublished(self._store)
+    def finish(self, batch: Any) -> Any:
+        store, self._store = self._store, cast("Any", _Unpublished(self._store))
         try:
-            super()._land(batch)
+            return super().finish(batch)
         finally:
             self._store = store
 
 
-class TrustsParts(TurnedLanding):
+class TrustsParts(Finisher):
     """Takes two responses for one image, whatever they add up to."""
 
     def _settle_one(self, item: Any) -> Any:
@@ -210,8 +209,8 @@ CASES: list[tuple[Callable[[], Parts], str]] = [
     (lambda: Parts(disk=TornNames), "law 3"),
     (lambda: Parts(disk=NoSync), "law 2"),
     (lambda: Parts(disk=Messy), "no file is left behind"),
-    (lambda: Parts(landing=RowsFirst), "law 2"),
-    (lambda: Parts(landing=TrustsParts), "the oracle"),
+    (lambda: Parts(finisher=RowsFirst), "law 2"),
+    (lambda: Parts(finisher=TrustsParts), "the oracle"),
     (lambda: Parts(book=Amnesia), "no asset is lost"),
     (lambda: Parts(book=Twice), "law 5"),
     (lambda: Parts(network=Wanderer), "law 9"),
