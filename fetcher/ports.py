@@ -92,7 +92,8 @@ class Transport(Protocol):
 class Staged:
     """Bytes that are written whole, but neither durable nor under their final name yet."""
 
-    temporary: Path
+    temporary: str
+    """Its path."""
     key: str
     """Where they will be, relative to DIR, with forward slashes."""
     size: int

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ from fetcher.transport.options import TransportOptions
 
 GARBAGE_THRESHOLD: Final = 20_000
 """Objects between two looks for garbage: a few hundred images' worth."""
+SWITCH_INTERVAL: Final = 0.0005
+"""Seconds after which a thread that wants the GIL asks for it: some images' worth."""
 _KEEP: Final = {
     "quarantine": Keep.QUARANTINE,
     "discard": Keep.DISCARD,
@@ -77,7 +80,7 @@ class CrewRecipe:
     def _crew(self, store: LocalStore, landing: Landing) -> TaskCrew:
         from fetcher.transport.client import HttpTransport  # noqa: PLC0415  see the module's text
 
-        settle_memory()
+        settle_in()
         spool = store.spool_directory
         return TaskCrew(
             HttpTransport(self.transport),
@@ -107,12 +110,16 @@ def crew_recipe(
     )
 
 
-def settle_memory() -> None:
-    """What is loaded by now stays for the whole run: looking through it for garbage again and again
-    was measured at up to a fifth of the event loop's time.
+def settle_in() -> None:
+    """Set the interpreter up for a run; to be called when most of it is loaded.
+
+    What is loaded by now stays for the whole run: looking through it for garbage again and again
+    was measured at up to a fifth of the event loop's time. And no thread keeps the GIL for long:
+    workers idle while the run's loop waits to hand out errands.
     """
     gc.freeze()
     gc.set_threshold(GARBAGE_THRESHOLD)
+    sys.setswitchinterval(SWITCH_INTERVAL)
 
 
 def _transport_options(config: Config) -> TransportOptions:

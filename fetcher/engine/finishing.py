@@ -62,7 +62,7 @@ class Finisher:
                     staged.append(stage)
             self._store.publish(staged)
         except StoreError as error:
-            self._abandon([*(s.temporary for s in staged), *_spooled(batch)])
+            self._abandon([*(Path(s.temporary) for s in staged), *_spooled(batch)])
             fault = Fault(error.fault_code, str(error))
             return [Refused(item.asset.asset_id, fault) for item in batch]
         return results

@@ -201,9 +201,8 @@ class Exchange:
         Raises ``SpoolError``.
         """
         stream, protocol = response.content, response.protocol
-        if intake.holds(response.content_length) and not stream.is_eof():
-            with contextlib.suppress(Exception):  # it is raised again below
-                await stream.wait_eof()  # one turn of the loop for a small image, not several
+        if intake.holds(response.content_length) and await self._read_at_once(stream, intake):
+            return None
         try:
             async for chunk in stream.iter_any():
                 self.received += len(chunk)
@@ -223,6 +222,21 @@ class Exchange:
             # That the connection broke is no error to the library, if that may be the body's end.
             return _cause(protocol.exception())
         return None
+
+    async def _read_at_once(self, stream: aiohttp.StreamReader, intake: Intake) -> bool:
+        """Take a small body in when it is whole: one turn of the loop, not several. ``False`` if
+        something went wrong, which the stream tells again.
+        """
+        try:
+            if not stream.is_eof():
+                await stream.wait_eof()
+            data = stream.read_nowait()
+        except Exception:  # noqa: BLE001  see above
+            return False
+        self.received += len(data)
+        reached(Point.BYTES_TAKEN)
+        intake.add(data)
+        return True
 
     def _may_be_cut(self, response: Response, size: int) -> bool:
         """Whether the end of the connection was the only sign that the body had ended, and it came
