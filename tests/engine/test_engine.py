@@ -373,7 +373,7 @@ def test_after_a_manifest_that_fails_nothing_more_is_asked_for() -> None:
     async def full(outcomes: object) -> bool:
         del outcomes
         # The next timer goes off before the task group has heard of the failure.
-        asyncio.get_running_loop().call_soon(engines[0]._pump)
+        asyncio.get_running_loop().call_soon(engines[0]._dispatcher.pump)
         rig.frontier.next = watched  # type: ignore[method-assign]
         raise StoreError("No room left.", fault_code="disk-full")
 
