@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from fetcher.demo.steps import (
-    html,
-    status,
-)
+from dataclasses import replace
+
+from fetcher.demo.steps import html, status
 from tests.e2e.audits import FAST, HOST, asked, audit, changes, row, select, shown
 from tests.e2e.conftest import Bench, fetcher
 
@@ -24,6 +23,25 @@ def test_a_mirror_fetches_what_an_audit_found_and_nothing_else(bench: Bench) -> 
     assert [asked(bench, name) for name in names] == [["HEAD", "GET"], ["HEAD", "GET"], ["HEAD"]]
     assert bench.mirror(rows, config=config).code == 1
     assert bench.web.count() == 5
+
+
+def test_a_mirror_of_a_part_reopens_nothing_else_of_what_an_audit_found(bench: Bench) -> None:
+    """Of another subset, or id, the audit's finding stays the last word."""
+    names = ["a", "b", "c"]
+    for name in names:
+        bench.web.serve(f"/{name}.jpg", shown(name), host=HOST)
+    rows = [row("a"), replace(row("b"), subset="test"), replace(row("c"), subset="test")]
+    listed, config = bench.rows(rows), bench.config(FAST)
+    assert audit(bench, listed, config=config).code == 0
+    assert bench.mirror(listed, config=config, options="--subset train").code == 0
+    states = {image.image_id: image.state for image in bench.images().values()}
+    assert states == {"a": "verified", "b": "alive", "c": "alive"}
+    ids = bench.place / "ids"
+    ids.write_text("c\n")
+    assert bench.mirror(listed, config=config, options=f"--ids {ids}").code == 0
+    states = {image.image_id: image.state for image in bench.images().values()}
+    assert states == {"a": "verified", "b": "alive", "c": "verified"}
+    assert select(bench, "SELECT count(*) FROM past_states") == [(2,)]
 
 
 def test_an_audit_of_a_mirror_leaves_its_files_and_states(bench: Bench) -> None:
