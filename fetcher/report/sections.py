@@ -152,9 +152,10 @@ SECTIONS: Final = (
             View(
                 "link_rot",
                 "What each run found",
-                "Of the images that the run asked for, by the last attempt in it. A run that asked "
-                "only for a part says nothing of the rest, and one that resumes asks for what is "
-                "left, which is no random part. The share that is gone is of the clear answers.",
+                "Of the images that the run asked for, by the last attempt in it; an audit counts "
+                "once, however many runs it took. A run that asked only for a part says nothing of "
+                "the rest, and a mirror's that resumes asks for what is left, which is no random "
+                "part. The share that is gone is of the clear answers.",
                 "No run has asked for an image yet.",
             ),
             View(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 
+from fetcher.demo.steps import status
 from scripts.proofs import laws, mirrors
-from tests.e2e.audits import FAST, HOST, audit, row, select, shown
+from tests.e2e.audits import FAST, HOST, audit, figures, row, select, shown
 from tests.e2e.conftest import Bench, finish
 
 
@@ -58,3 +60,19 @@ def test_a_signal_ends_it_in_good_order_and_the_same_command_goes_on(bench: Benc
     assert laws.breaches(bench.directory, finished=True) == []
     assert audit(bench, rows).code == 0
     assert bench.web.count() == 60
+
+
+def test_a_report_counts_by_audit_and_not_by_the_runs_that_it_took(bench: Bench) -> None:
+    """Also with a mirror in between, and an image that is tried in two of an audit's runs."""
+    names = [f"{n:03}" for n in range(12)]
+    for n, name in enumerate(names):
+        bench.web.serve(f"/{name}.jpg", shown(name) if n % 3 else status(404), host=HOST)
+    rows = [replace(row(name), subset="train" if n < 8 else "test") for n, name in enumerate(names)]
+    listed, config = bench.rows(rows), bench.config(FAST)
+    assert audit(bench, listed, config=config, options="--limit 5").code == 3
+    assert bench.mirror(listed, config=config, options="--subset test").code == 1
+    assert audit(bench, listed, config=config).code == 1
+    assert audit(bench, listed, config=config).code == 1
+    told = figures(bench)["link_rot"]
+    seen = [[line[key] for key in ("run", "audit", "images", "present", "gone")] for line in told]
+    assert seen == [[1, 1, 12, 8, 4], [2, None, 4, 3, 1], [4, 2, 12, 8, 4]]

@@ -41,7 +41,9 @@ FROM images GROUP BY attempts ORDER BY tries""",
 
 
 def link_rot() -> Question:
-    """What each run found: the last attempt at each image in it decides."""
+    """What each run found, by the last attempt at each image in it; an audit is one, in however
+    many runs it was done, and its book says what it came to.
+    """
     kinds = {
         "present": "c.name IS NULL",
         "altered": of_state(State.MISMATCHED),
@@ -54,16 +56,24 @@ def link_rot() -> Question:
     clear = f"sum(iif({kinds['unclear']}, 0, n))"
     return Question(
         "link_rot",
-        f"""SELECT t.run_id AS run, strftime('%Y-%m-%d', r.started_at, 'unixepoch') AS day,
+        f"""SELECT t.run_id AS run, t.audit_id AS audit,
+    strftime('%Y-%m-%d', r.started_at, 'unixepoch') AS day,
     sum(n) AS images,
     {columns},
     {share(f"sum(iif({kinds['gone']}, n, 0))", clear)} AS gone_share
 FROM (
-    SELECT run_id, code, count(*) AS n
-    FROM (SELECT run_id, code, max(n) FROM attempts GROUP BY asset_id, run_id)
+    SELECT run_id, NULL AS audit_id, code, count(*) AS n
+    FROM (
+        SELECT run_id, code, lead(run_id) OVER (PARTITION BY asset_id ORDER BY n) AS next_run
+        FROM attempts
+    ) WHERE next_run IS NOT run_id
+        AND run_id NOT IN (SELECT id FROM runs WHERE audit_id IS NOT NULL)
     GROUP BY run_id, code
+    UNION ALL SELECT d.first_run, d.id, w.code, count(*)
+    FROM audited AS w JOIN audits AS d ON d.id = w.audit_id
+    WHERE w.run_id IS NOT NULL GROUP BY d.id, w.code
 ) AS t JOIN runs AS r ON r.id = t.run_id LEFT JOIN codes AS c ON c.id = t.code
-GROUP BY t.run_id ORDER BY t.run_id""",
+GROUP BY t.run_id, t.audit_id ORDER BY t.run_id""",
     )
 
 
