@@ -145,14 +145,18 @@ class Audit:
     def counts(self, connection: sqlite3.Connection) -> list[StratumCount]:
         """What was found so far, by stratum."""
         found: dict[int, Counter[str]] = {}
-        for stratum, state, n in connection.execute(
-            "SELECT stratum, state, count(*) FROM audited "
-            f"WHERE audit_id = ? AND state <> {PENDING} GROUP BY stratum, state",
+        codes: dict[int, Counter[str]] = {}
+        for stratum, state, code, n in connection.execute(
+            "SELECT w.stratum, w.state, c.name, count(*) FROM audited AS w "
+            "LEFT JOIN codes AS c ON c.id = w.code "
+            f"WHERE w.audit_id = ? AND w.state <> {PENDING} GROUP BY 1, 2, 3",
             (self.audit_id,),
         ):
             found.setdefault(stratum, Counter())[STATES[state]] += n
+            if code is not None:
+                codes.setdefault(stratum, Counter())[code] += n
         return [
-            StratumCount(listed, found.get(stratum, {}))
+            StratumCount(listed, found.get(stratum, {}), codes.get(stratum, {}))
             for stratum, listed in connection.execute(
                 "SELECT stratum, listed FROM strata WHERE audit_id = ? ORDER BY stratum",
                 (self.audit_id,),

@@ -92,6 +92,7 @@ def _questions(
     yield questions.suspect_digests()
     yield questions.audits()
     yield questions.audit_rates()
+    yield questions.audit_codes()
     yield questions.link_rot()
     span = _last_span(connection)
     if span is not None:

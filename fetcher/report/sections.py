@@ -145,9 +145,16 @@ SECTIONS: Final = (
                 "audit_rates",
                 "What audits say of the whole list",
                 "Shares of the images listed, with 95 % intervals: Wilson's, of the sum weighted "
-                "over the strata, with Kish's effective sample size 1 / sum(W² / n). Of a whole "
-                "list there is nothing to estimate.",
+                "over the strata, with Kish's effective sample size 1 / sum(W² / n); for up to "
+                "three images set back to the Poisson limit, as Brown, Cai and DasGupta do. Of a "
+                "whole list there is nothing to estimate.",
                 "There was no audit.",
+            ),
+            View(
+                "audit_codes",
+                "The same by code",
+                "What is present has no code.",
+                "No audit found anything but what is present.",
             ),
             View(
                 "link_rot",

@@ -83,3 +83,24 @@ def test_the_report_says_what_the_command_said(bench: Bench) -> None:
             [100 * said["share"], 100 * said["low"], 100 * said["high"]], abs=1e-4
         )
         assert rate["settled"] == said["n"] == 40
+    (by_code,) = figures(bench)["audit_codes"]
+    assert by_code == {"code": "http-404"} | {k: v for k, v in found["gone"].items() if k != "kind"}
+    assert done.json["code_rates"] == {"http-404": done.json["rates"]["gone"]}
+
+
+@pytest.mark.parametrize("lost", [0, 1, 2, 3, 4, 17, 18, 19, 20])
+def test_few_images_are_told_alike_in_python_and_in_sql(bench: Bench, lost: int) -> None:
+    for n in range(20):
+        there = n >= lost
+        bench.web.serve(f"/{n:03}.jpg", shown(f"{n:03}") if there else status(404), host=HOST)
+    rows = [row(f"{n:03}") for n in range(20)]
+    rows += [Row(f"no{n}", f"https://{HOST}/no{n}.jpg", "1", "", "test", "") for n in range(40)]
+    ids = bench.place / "ids"
+    ids.write_text("".join(f"{n:03}\n" for n in range(20)) + "no0\nno1\n")
+    done = audit(bench, bench.rows(rows), options=f"--ids {ids} --sample 21 --json")
+    told = {rate["kind"]: rate for rate in figures(bench)["audit_rates"]}
+    for kind, rate in told.items():
+        said = done.json["rates"][kind]
+        assert [rate["share"], rate["low_share"], rate["high_share"]] == pytest.approx(
+            [100 * said["share"], 100 * said["low"], 100 * said["high"]], abs=1e-4
+        )

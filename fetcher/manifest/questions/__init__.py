@@ -20,7 +20,7 @@ from fetcher.manifest.questions.arrivals import (
     suspect_digests,
     suspect_redirects,
 )
-from fetcher.manifest.questions.audits import audit_rates, audits
+from fetcher.manifest.questions.audits import audit_codes, audit_rates, audits
 from fetcher.manifest.questions.changes import (
     since_examples,
     since_kinds,
@@ -75,6 +75,7 @@ __all__ = [
     "SUSPICIOUS",
     "Question",
     "attempts",
+    "audit_codes",
     "audit_rates",
     "audits",
     "bin_width",
