@@ -192,7 +192,7 @@ SECTIONS: Final = (
             ),
             View("lists", "Image lists", empty="No list was read."),
             View("rejected", "Rows that could not be used", empty="Every row could be used."),
-            View("runs", "Runs", empty="There was no run."),
+            View("runs", "Runs", "The last hundred.", empty="There was no run."),
             View("settings", "Settings of the last run", empty="No run has noted its settings."),
         ),
     ),

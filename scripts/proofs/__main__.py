@@ -32,7 +32,7 @@ def prove() -> None:
 
 
 @prove.command("audit")
-@click.argument("image_list", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("image_list", type=click.Path(path_type=Path))
 @click.option("--seeds", type=click.IntRange(1), default=2_000, show_default=True)
 @click.option("--first", type=click.IntRange(0), default=0, show_default=True)
 def prove_audit(*, image_list: Path, seeds: int, first: int) -> None:

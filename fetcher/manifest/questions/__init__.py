@@ -52,6 +52,7 @@ from fetcher.manifest.questions.standing import (
 )
 from fetcher.manifest.questions.work import (
     BINS,
+    RUNS,
     attempts,
     bin_width,
     link_rot,
@@ -69,6 +70,7 @@ __all__ = [
     "NONE",
     "OTHERS",
     "PRESENT",
+    "RUNS",
     "SHOWN",
     "SIZE_CLASSES",
     "SIZE_STEPS",

@@ -15,6 +15,9 @@ from fetcher.model import State
 
 BINS: Final = 60
 """Of a run's time, at most."""
+RUNS: Final = 100
+"""The last ones are told of by themselves; a mirror that is looked after daily has thousands."""
+_LAST_RUNS: Final = f"(SELECT id FROM runs ORDER BY id DESC LIMIT {RUNS})"
 
 
 def attempts() -> Question:
@@ -73,6 +76,7 @@ FROM (
     FROM audited AS w JOIN audits AS d ON d.id = w.audit_id
     WHERE w.run_id IS NOT NULL GROUP BY d.id, w.code
 ) AS t JOIN runs AS r ON r.id = t.run_id LEFT JOIN codes AS c ON c.id = t.code
+WHERE t.run_id IN {_LAST_RUNS}
 GROUP BY t.run_id, t.audit_id ORDER BY t.run_id""",
     )
 
@@ -111,13 +115,14 @@ _WIDTHS: Final = tuple(
 def runs() -> Question:
     return Question(
         "runs",
-        """SELECT r.id AS run, strftime('%Y-%m-%dT%H:%M:%SZ', r.started_at, 'unixepoch') AS started,
+        f"""SELECT r.id AS run,
+    strftime('%Y-%m-%dT%H:%M:%SZ', r.started_at, 'unixepoch') AS started,
     strftime('%Y-%m-%dT%H:%M:%SZ', r.ended_at, 'unixepoch') AS ended,
     r.exit_code, r.reason, r.version, coalesce(a.n, 0) AS attempts,
     coalesce(a.received, 0) AS received_bytes, r.command
 FROM runs AS r LEFT JOIN (
     SELECT run_id, count(*) AS n, sum(received) AS received FROM attempts GROUP BY run_id
-) AS a ON a.run_id = r.id ORDER BY r.id""",
+) AS a ON a.run_id = r.id WHERE r.id IN {_LAST_RUNS} ORDER BY r.id""",
     )
 
 
