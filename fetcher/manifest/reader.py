@@ -8,7 +8,7 @@ plain file. One whose run was killed has its WAL beside it, and is read with it.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -50,10 +50,17 @@ class ManifestReader:
         with self._moment():
             return tallies.read_selected(self._connection, selection)
 
-    def figures(self, grouping: Grouping, since: int | None = None) -> list[Table]:
-        """What a report shows, all of one moment. Raises ``UsageError`` if no run is ``since``."""
+    def figures(
+        self,
+        grouping: Grouping,
+        since: int | None = None,
+        observer: Callable[[str], object] = len,
+    ) -> list[Table]:
+        """What a report shows, all of one moment; ``observer`` is told of each before it is asked
+        for. Raises ``UsageError`` if no run is ``since``.
+        """
         with self._moment():
-            return list(figures.ask(self._connection, grouping, since))
+            return list(figures.ask(self._connection, grouping, since, observer))
 
     def last_settings(self) -> dict[str, Any]:
         """The configuration that the last run worked with; empty if there was none."""
