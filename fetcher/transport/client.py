@@ -33,7 +33,7 @@ from fetcher.transport.connector import (
     system_look_up,
 )
 from fetcher.transport.exchange import Exchange, describe
-from fetcher.transport.faults import PROXY_REFUSES_US, classify
+from fetcher.transport.faults import PROXY_REFUSES_US, classify, let_go
 from fetcher.transport.intake import SpoolError, remove
 from fetcher.transport.options import TransportOptions
 from fetcher.transport.requests import Limits, Requests
@@ -118,9 +118,11 @@ class HttpTransport:
         except SpoolError as error:
             cause = error.__cause__
             assert isinstance(cause, OSError)  # noqa: S101  SpoolError is raised from nothing else
+            let_go(error)
             return Fault(disk_fault(cause), describe(cause), received=exchange.received)
         except Exception as error:  # noqa: BLE001  the one boundary where all of it becomes a code
             code = await self._code(error, destination.origin)
+            let_go(error)
             return Fault(code, describe(error), received=exchange.received)
 
     def _check(self, origin: Origin) -> None:

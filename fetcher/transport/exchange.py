@@ -19,7 +19,7 @@ from fetcher.policy import ranges, redirects, robotstag, sniff, urls
 from fetcher.policy.classify import REDIRECTS, status_code
 from fetcher.policy.retry import parse_retry_after
 from fetcher.ports import FetchRequest
-from fetcher.transport.faults import classify
+from fetcher.transport.faults import classify, let_go
 from fetcher.transport.intake import Intake, SpoolError
 from fetcher.transport.requests import Response
 
@@ -142,6 +142,7 @@ class Exchange:
                 if len(head) > sniff.HEAD:
                     break
         except Exception as error:  # noqa: BLE001  as in HttpTransport; here with the status
+            let_go(error)
             return self._fault(classify(error), describe(error), response)
         size = response.content_length
         if response.status == 206:  # noqa: PLR2004  its name
@@ -180,6 +181,7 @@ class Exchange:
             else:
                 broken = _cause(response.protocol.exception())
         except Exception as error:  # noqa: BLE001  as in HttpTransport; here with the status
+            let_go(error)
             broken = _cause(response.protocol.exception()) or error
         if broken is not None:
             return self._fault(classify(broken), describe(broken), response)
@@ -217,6 +219,7 @@ class Exchange:
             rest = _left_over(stream)
             self.received += len(rest)
             intake.add(rest)
+            let_go(error)
             return _cause(protocol.exception()) or error
         if not _has_length(response):
             # That the connection broke is no error to the library, if that may be the body's end.
@@ -268,11 +271,13 @@ class Exchange:
         if not _has_length(response) or (response.content_length or 0) > DRAIN_AT_MOST:
             return
         until = self.received + DRAIN_AT_MOST
-        with contextlib.suppress(aiohttp.ClientError, HttpProcessingError, OSError):
+        try:
             async for chunk in response.content.iter_any():
                 self.received += len(chunk)
                 if self.received > until:
                     return
+        except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
+            let_go(error)
 
 
 def describe(error: BaseException) -> str:

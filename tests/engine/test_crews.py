@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fetcher.engine import TaskCrew
+from fetcher.engine.courier import Courier
 from fetcher.engine.messages import pack_errand, pack_report, unpack
 from fetcher.engine.processes import GIVE_UP, Hired, ProcessCrew, WorkersLostError, hired
 from fetcher.model import (
@@ -77,11 +78,15 @@ class TestProcessCrew(CrewSuite):
         assert book.kinds() == {"Fault": 22, "Arrived": 10, "Landed": 10}
         await crew.close(PATIENCE)
 
-    async def test_workers_that_died_leave_no_descriptor(self, crew: ProcessCrew) -> None:
-        """Not even until garbage is collected, which a run may not do for hours."""
+    async def test_workers_that_died_leave_nothing(self, crew: ProcessCrew) -> None:
+        """Neither descriptors nor objects, not even until garbage is collected, which a run may not
+        do for hours.
+        """
         book = Book(crew)
         await book.start()
         held = []
+        objects = []
+        gc.collect()
         gc.disable()
         try:
             for n in range(4):
@@ -91,10 +96,12 @@ class TestProcessCrew(CrewSuite):
                 crew.send(errand(2 * n + 1, "image"))  # else it gives up
                 await book.until_ended(2 * n + 2)
                 held.append(len(os.listdir("/proc/self/fd")))  # noqa: PTH208  as it is quick
+                objects.append(sum(isinstance(one, Courier) for one in gc.get_objects()))
         finally:
             gc.enable()
         await crew.close(PATIENCE)
         assert held[-1] == held[1]  # the first of them starts what tidies up after the others
+        assert objects[-1] <= 2  # of the two that live
 
     async def test_without_any_worker_an_errand_comes_back_at_once(self, crew: ProcessCrew) -> None:
         book = Book(crew, next=[errand(9, "image")])
