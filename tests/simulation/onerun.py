@@ -170,7 +170,11 @@ class OneRun:
         world, scenario, limits = self._world, self._scenario, self._scenario.limits
         landing = world.parts.landing(
             world.disk,
-            LandingRules(scenario.mismatched, frozenset({md5(scenario.placeholder)})),
+            LandingRules(
+                scenario.mismatched,
+                frozenset({md5(scenario.placeholder)}),
+                measure_only=scenario.measure_only,
+            ),
             threads=limits.threads,
             takes=scenario.landing,
             witness=world.witness,
@@ -187,6 +191,7 @@ class OneRun:
             clock=world.clock,
             chance=world.chance.random,
             observer=world,
+            robots=world.book,
             options=world.parts.options(
                 EngineOptions(
                     retry=scenario.retry,
@@ -194,6 +199,8 @@ class OneRun:
                     spool_above=limits.spool_above,
                     drain=limits.drain,
                     limit=self._run.limit,
+                    consent=scenario.consent,
+                    method=scenario.method,
                     first_pause=limits.first_pause,
                     longest_pause=limits.longest_pause,
                 )

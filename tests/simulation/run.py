@@ -18,9 +18,6 @@ from tests.simulation.trace import Trace
 from tests.simulation.web import Web
 from tests.simulation.witness import Witness
 
-REST = 0.5
-"""Seconds between two runs."""
-
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -83,7 +80,7 @@ def _live(world: World) -> Report:
         longest_wait = max(longest_wait, one.frontier.longest_wait)
         if world.trace.breaches:
             break
-        now = one.loop.time() + REST
+        now = one.loop.time() + run.rest
     else:
         _look_back(world)
     return Report(world.scenario.seed, world.trace, len(world.scenario.runs), longest_wait)
