@@ -530,6 +530,8 @@ class Engine:
                 # Nothing would tell if the rest were another image's.
                 self._drop_partial(job)
         if info.fate is Fate.LOCAL:
+            if fault.code == "worker-lost":
+                self._drop_partial(job)  # added to, replaced or named: nobody knows
             self._our_fault(job, fault, now)
             return
         self._back_in_order()

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from fetcher.engine.landing import BATCH, Deliver, LandingRules, ThreadedLanding, _Arrived
 from fetcher.model import Arrival, Asset, Landed
 from fetcher.ports import Refused, Store
-from tests.simulation.life import Killed, Life
-from tests.simulation.witness import Witness
+from tests.simulation.eye import Eye
+from tests.simulation.life import Killed, Mortal
 
 
 class TurnedLanding(ThreadedLanding):
@@ -24,8 +24,8 @@ class TurnedLanding(ThreadedLanding):
         *,
         threads: int,
         takes: float,
-        witness: Witness,
-        life: Life,
+        witness: Eye,
+        life: Mortal,
     ) -> None:
         super().__init__(store, rules, threads=threads)
         self._takes = takes

@@ -1,12 +1,13 @@
 """The virtual loop of a simulated run: it begins at a given time, counts its turns, asks the system
-nothing, and gives up when there are far too many turns.
+nothing, and gives up when there are far too many turns. What it would have a thread do, it does in
+a later turn of its own; what it connects to, is a pipe in memory.
 """
 
 from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 MOST_TURNS = 400_000
@@ -39,6 +40,8 @@ class RunLoop(asyncio.SelectorEventLoop):
     def __init__(self, now: float) -> None:
         self._blind = _Blind(now)
         super().__init__(self._blind)
+        self.thread_takes = 0.0
+        """Seconds."""
         self.errors: list[str] = []
         """What reached nobody: bugs in callbacks, mostly."""
         self.set_exception_handler(self._note)
@@ -52,6 +55,32 @@ class RunLoop(asyncio.SelectorEventLoop):
 
     def _note(self, _: asyncio.AbstractEventLoop, context: Mapping[str, Any]) -> None:
         self.errors.append(f"{context.get('message')}: {context.get('exception')!r}")
+
+    def run_in_executor(  # type: ignore[override]  # its words, without their generics
+        self, executor: Any, func: Callable[..., Any], *args: Any
+    ) -> asyncio.Future[Any]:
+        del executor
+        done: asyncio.Future[Any] = self.create_future()
+
+        def work() -> None:
+            try:
+                result = func(*args)
+            except Exception as error:  # noqa: BLE001  whoever waits for it gets it
+                if not done.done():
+                    done.set_exception(error)
+            else:
+                if not done.done():
+                    done.set_result(result)
+
+        self.call_later(self.thread_takes, work)
+        return done
+
+    async def create_unix_connection(  # type: ignore[override]  # of all its forms, this one
+        self, factory: Callable[[], asyncio.Protocol], *, sock: Any
+    ) -> tuple[asyncio.BaseTransport, asyncio.Protocol]:
+        protocol = factory()
+        sock.attach(protocol)
+        return sock, protocol
 
     def bury(self) -> None:
         """Cancel whatever is left, and close. No timer of a run that is over may go off."""

@@ -14,7 +14,7 @@ from fetcher.model import Method
 from fetcher.policy.consent import ConsentRule, origin_of
 from tests.simulation.scenario import Crash, Fleet, Head, Page, Rules, Run, Scenario
 
-TOKEN = "fetcher"
+PRODUCT = "fetcher"
 DAY = 86_400.0
 
 TEXTS: Mapping[bytes, Rules] = {
@@ -91,7 +91,7 @@ def _consent(scenario: Scenario, chance: random.Random) -> Scenario:
     exempt = chance.choice(((), (), (), ("h1.*",)))
     return replace(
         scenario,
-        consent=ConsentRule(TOKEN, exempt=exempt),
+        consent=ConsentRule(PRODUCT, exempt=exempt),
         pages=pages,
         robots=dict(TEXTS),
         runs=tuple(

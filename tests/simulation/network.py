@@ -15,10 +15,10 @@ from fetcher.policy.retry import parse_retry_after
 from fetcher.ports import FetchRequest
 from tests.fakes.clock import EPOCH
 from tests.simulation.disk import Disk
-from tests.simulation.life import Life
+from tests.simulation.eye import Eye
+from tests.simulation.life import Mortal
 from tests.simulation.scenario import MAX_BYTES, Scenario
 from tests.simulation.web import FIRST_BYTES, Reply, Web
-from tests.simulation.witness import Witness
 
 Result = Arrival | Found | Redirect | Fault
 
@@ -40,8 +40,8 @@ class Network:
     scenario: Scenario
     web: Web
     disk: Disk
-    witness: Witness
-    life: Life
+    witness: Eye
+    life: Mortal
     _transfers: dict[int, _Transfer] = field(default_factory=dict)
 
     async def fetch(self, request: FetchRequest) -> Result:
@@ -135,7 +135,7 @@ class Network:
         assert partial is not None
         if partial.size != reply.total:
             return Fault("range-mismatch", http_status=416)
-        body = Body(partial.size, path=partial.path)
+        body = Body(partial.size, path=self.disk.path(str(partial.path)))
         return Arrival(body, 416, None, request.url, _tagged(reply), resumed=True)
 
     async def _body(self, request: FetchRequest, reply: Reply, now: float) -> Result:

@@ -95,7 +95,7 @@ def _play(world: World, one: OneRun, run: Run) -> None:
     world.book.end(cleanly=not one.life.dead)
     if one.life.dead:
         assert run.kill is not None
-        one.network.tear(one.loop.time())
+        one.tear()
         world.trace.note("killed", "power" if run.kill.power else "")
         if run.kill.power:
             world.disk.lose()

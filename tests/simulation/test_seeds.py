@@ -13,7 +13,17 @@ from tests.simulation.run import simulate
 from tests.simulation.sweep import sweep
 
 FIRST, NUMBER, AT_ONCE = 1, 1_000, 100
-MET = {"GET": 2_000, "fault": 500, "redirect": 100, "killed": 10, "signal": 10, "disk fails": 3}
+MET = {
+    "GET": 2_000,
+    "fault": 500,
+    "redirect": 100,
+    "killed": 10,
+    "signal": 10,
+    "disk fails": 3,
+    "robots": 100,
+    "found": 100,
+    "worker dies": 10,
+}
 """A simulation in which nothing goes wrong shows nothing: so many there have to be at least."""
 
 
@@ -35,7 +45,14 @@ def test_what_is_excused_is_not_taken_for_open(seed: int) -> None:
     assert done.holds, str(done)
 
 
-@pytest.mark.parametrize("seed", [7, 12, 96, 1101])
+@pytest.mark.parametrize("seed", [3959])
+def test_what_was_found_stays_mended(seed: int) -> None:
+    """A worker died after it had named an image that it had gone on with."""
+    done = simulate(seed)
+    assert done.holds, str(done)
+
+
+@pytest.mark.parametrize("seed", [7, 12, 96, 605, 1101])
 def test_a_seed_is_the_same_life_each_time(seed: int) -> None:
     """In this process, and in another whose sets of texts have another order."""
     here = [simulate(seed).trace.digest() for _ in range(2)]

@@ -15,10 +15,8 @@ its host like any other, and what it says is kept by ``owners``.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from fetcher.engine.suspicion import SILENCE
 from fetcher.model import (
@@ -27,7 +25,6 @@ from fetcher.model import (
     Fate,
     Fault,
     Found,
-    HostBudget,
     Landed,
     Method,
     Outcome,
@@ -37,79 +34,17 @@ from fetcher.model import (
 from fetcher.policy import codes
 from fetcher.ports import Adoption, FetchRequest, Refused
 from tests.simulation.draw import md5
+from tests.simulation.gate import Gate
 from tests.simulation.owners import Owners
 from tests.simulation.records import Records
 from tests.simulation.scenario import Scenario
 from tests.simulation.trace import Trace
 from tests.simulation.web import MAX_HOPS, Says, Truth, refuses_the_method, tells_enough, truth
 
-EPSILON = 1e-6
 _STOPS = frozenset({"disk-full", "disk-error"})
 _LOST = frozenset({"ours", "cancelled", "run ended"})
 _RUNGS = {Method.HEAD: Method.PROBE, Method.PROBE: Method.GET}
 Result = Arrival | Found | Redirect | Fault
-
-
-@dataclass(slots=True)
-class Gate:
-    """Law 4 for one group: at most ``rate * t + burst`` requests in every window, counted as a
-    bucket that was full at the beginning of the world; and what else its host may expect.
-    """
-
-    budget: HostBudget
-    due: float = -math.inf
-    """The theoretical arrival time."""
-    paid: float = -math.inf
-    closed_until: float = -math.inf
-    before: tuple[float, float] = (-math.inf, -math.inf)
-    """``paid`` and ``closed_until`` as they were before this very instant: a request may have been
-    decided on then, and sent after what this instant brought.
-    """
-    changed_at: float = -math.inf
-    in_flight: int = 0
-    sent: int = 0
-
-    def another_run(self) -> None:
-        """It may begin with a token, whatever the last one used; nothing else is forgiven."""
-        if self.budget.rate is not None:
-            self.due -= 1 / self.budget.rate
-        self.paid = self.closed_until = self.changed_at = -math.inf
-        self.in_flight = 0
-
-    def send(self, now: float) -> str | None:
-        """Count a request; what it breaks, if anything."""
-        broken = None
-        if self.budget.rate is not None:
-            interval = 1 / self.budget.rate
-            if now < self.due - (self.budget.burst - 1) * interval - EPSILON:
-                broken = f"over {self.budget.rate}/s, burst {self.budget.burst}"
-            self.due = max(self.due, now) + interval
-        same = now == self.changed_at
-        paid, closed_until = self.before if same else (self.paid, self.closed_until)
-        if now < paid - EPSILON:
-            broken = f"over {self.budget.bandwidth} bytes/s"
-        if now < closed_until - EPSILON:
-            broken = f"before {closed_until:.3f}, as it was asked"
-        self.in_flight += 1
-        self.sent += 1
-        if self.in_flight > self.budget.concurrency:
-            broken = f"{self.in_flight} requests at once"
-        return broken
-
-    def receive(self, size: int, since: float, now: float) -> None:
-        self.in_flight -= 1
-        if self.budget.bandwidth is not None:
-            self._changes(now)
-            self.paid = max(self.paid, since) + size / self.budget.bandwidth
-
-    def close(self, until: float, now: float) -> None:
-        self._changes(now)
-        self.closed_until = max(self.closed_until, until)
-
-    def _changes(self, now: float) -> None:
-        if now > self.changed_at:
-            self.before = (self.paid, self.closed_until)
-            self.changed_at = now
 
 
 class Witness:
@@ -450,6 +385,8 @@ class Witness:
 
     def look_at_files(self, files: dict[str, bytes]) -> None:
         """Laws 2 and 3."""
+        if files and self._scenario.audits:
+            self.trace.breach("an audit keeps nothing", f"{sorted(files)}")
         for key, data in files.items():
             if data not in self.served:
                 self.trace.breach("law 3", f"{key} is no body that any page has shown")
