@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import deque
 from typing import Any
 
 
@@ -23,7 +24,7 @@ class End(asyncio.Transport):
         self._torn = torn
         self._protocol: asyncio.Protocol | None = None
         self._early: list[bytes] = []
-        self._coming: list[tuple[asyncio.TimerHandle, bytes]] = []
+        self._coming: deque[tuple[asyncio.TimerHandle, bytes | None]] = deque()
         self._due = 0.0
         """When the last of what is on its way here arrives."""
         self._open = True
@@ -80,21 +81,22 @@ class End(asyncio.Transport):
         if coming and self._chance.random() < 0.5:
             timer, data = coming.pop()
             timer.cancel()
-            self.peer._expect(data[: self._chance.randrange(len(data))], at=timer.when())
+            if data:
+                self.peer._expect(data[: self._chance.randrange(len(data))])
         self.peer._expect(None)
 
-    def _expect(self, data: bytes | None, at: float = 0.0) -> None:
+    def _expect(self, data: bytes | None) -> None:
         """``None`` is the end."""
         late = self._loop.time() + self._delay * self._chance.random()
-        self._due = max(self._due, at or late)
-        if data is None:
-            self._loop.call_at(self._due, self._hang_up)
-        else:
-            self._coming.append((self._loop.call_at(self._due, self._arrive), data))
+        self._due = max(self._due, late)
+        self._coming.append((self._loop.call_at(self._due, self._arrive), data))
 
     def _arrive(self) -> None:
-        _, data = self._coming.pop(0)
-        if self._protocol is None:
+        # Of what is due at the same instant, a loop may call any first.
+        _, data = self._coming.popleft()
+        if data is None:
+            self._hang_up()
+        elif self._protocol is None:
             self._early.append(data)
         else:
             self._take(data)

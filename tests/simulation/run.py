@@ -35,8 +35,13 @@ class Report:
         lines = [str(breach) for breach in self.trace.breaches]
         lines += ["", f"The last events before the first breach of seed {self.seed}:"]
         lines += self.trace.tail(40)
-        lines += ["", f"Again: scripts/prove simulate --seed {self.seed} --seeds 1"]
+        lines += ["", again(self.seed)]
         return "\n".join(lines)
+
+
+def again(seed: int) -> str:
+    """How to live it once more."""
+    return f"Again: scripts/prove simulate --seed {seed} --seeds 1"
 
 
 def simulate(seed: int, scenario: Scenario | None = None, parts: Parts | None = None) -> Report:
@@ -115,4 +120,4 @@ def _look_back(world: World) -> None:
     world.trace.require(not left, "no file is left behind", lambda: f"{sorted(left)}")
 
 
-__all__ = ["Parts", "Report", "simulate"]
+__all__ = ["Parts", "Report", "again", "simulate"]
