@@ -216,6 +216,8 @@ class Consequences:
                 # Nothing would tell if the rest were another image's.
                 drop_partial(job, self._recovery)
         if info.fate is Fate.LOCAL:
+            if fault.code == "worker-lost":
+                drop_partial(job, self._recovery)  # added to, replaced or named: nobody knows
             self._pauses.our_fault(job, fault, now)
             return
         self._pauses.back_in_order()

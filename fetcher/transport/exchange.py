@@ -6,7 +6,6 @@ is decided here as far as the framing tells; where it does not, the listed size 
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping
 from typing import Final
 

@@ -273,6 +273,15 @@ def test_what_came_of_a_body_is_offered_to_the_next_attempt() -> None:
     assert [asked.request.partial for asked in rig.transport.asked] == [None, PARTIAL, PARTIAL]
 
 
+def test_what_a_dead_worker_went_on_with_is_not_gone_on_with() -> None:
+    """It may have added to the file, replaced it, or named it: the next would miss it, or mix."""
+    rig = one(Fault("truncated", partial=PARTIAL), Fault("worker-lost"), GOOD)
+    rig.run()
+    assert [asked.request.partial for asked in rig.transport.asked] == [None, PARTIAL, None]
+    assert rig.recovery.discarded == [PARTIAL]
+    assert (rig.settled(0).state, rig.settled(0).attempt) == (State.VERIFIED, 2)
+
+
 def test_parts_that_do_not_fit_are_dropped_and_all_is_fetched_again() -> None:
     stitched = image(picture(1), "http://a.test/0", resumed=True)
     rig = one(Fault("truncated", partial=PARTIAL), stitched, GOOD)

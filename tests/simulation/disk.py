@@ -18,7 +18,7 @@ from fetcher.model import Asset, Body, Receipt
 from fetcher.ports import Staged
 from fetcher.store.names import PARTIAL, check_key, check_name
 from fetcher.store.trouble import store_error, wrong_length
-from tests.simulation.life import Life
+from tests.simulation.life import Life, WorkerLife
 from tests.simulation.trace import Trace
 
 ROOT = "/dir"
@@ -191,12 +191,14 @@ class Disk:
 
     def _write(self, path: str, data: bytes) -> None:
         self._unsynced.add(path)
-        last = self._life.last_step("disk")
-        if last:
+        if self._last_step():
             # Killed in the middle of writing.
             self.temporaries[path] = data[: self._chance.randint(0, len(data))]
         self._step("write", path, len(data))
         self.temporaries[path] = data
+
+    def _last_step(self) -> bool:
+        return self._life.last_step("disk")
 
     def _step(self, step: str, *what: Any) -> None:
         """One system call: raises ``OSError`` if it fails, ``Killed`` if it is never made."""
@@ -207,6 +209,27 @@ class Disk:
             raise OSError(NUMBERS[kind], kind)
         if step in {"write", "rename", "confirm"}:
             self._trace.note(step, *what)
+
+
+class WorkersDisk(Disk):
+    """The same disk, as a worker uses it: its steps may be that worker's last."""
+
+    __slots__ = ("_hand",)
+
+    def __init__(self, disk: Disk, hand: WorkerLife) -> None:
+        self.__dict__ = disk.__dict__  # all that it holds
+        self._hand = hand
+
+    def remove(self, text: str) -> None:
+        self._hand.check()
+        super().remove(text)
+
+    def _last_step(self) -> bool:
+        return self._hand.last_step() or super()._last_step()
+
+    def _step(self, step: str, *what: Any) -> None:
+        self._hand.step()
+        super()._step(step, *what)
 
 
 def whole(files: Iterable[bytes], known: set[bytes]) -> bool:

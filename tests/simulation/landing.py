@@ -13,8 +13,8 @@ from fetcher.engine.finishing import Finisher, Item
 from fetcher.engine.landing import BATCH, Deliver, ThreadedLanding
 from fetcher.model import Arrival, Asset, Landed
 from fetcher.ports import Refused
-from tests.simulation.life import Killed, Life
-from tests.simulation.witness import Witness
+from tests.simulation.eye import Eye
+from tests.simulation.life import Killed, Mortal
 
 
 class TurnedLanding(ThreadedLanding):
@@ -24,8 +24,8 @@ class TurnedLanding(ThreadedLanding):
         *,
         threads: int,
         takes: float,
-        witness: Witness,
-        life: Life,
+        witness: Eye,
+        life: Mortal,
     ) -> None:
         super().__init__(finisher, threads=threads)
         self._takes = takes
