@@ -68,7 +68,7 @@ _PRAGMAS: Final = (
     "mmap_size = 0",
     "wal_autocheckpoint = 4000",
 )
-_CACHED_STATEMENTS: Final = 256
+_CACHED_STATEMENTS: Final = 384
 
 
 class Database:
