@@ -76,10 +76,8 @@ class _Life:
             f"{HOST.format(n)}:80": f"{web.process.address}:{web.process.port}"
             for n, web in enumerate(webs)
         }
-        hosts = {"default": {**CONFIG["hosts"]["default"], "rate": rate}}
-        config = mirrors.write_config(
-            place / "config.yaml", CONFIG, {"network": {"connect_to": led}, "hosts": hosts}
-        )
+        changed = {"network": {"connect_to": led}, "hosts": {"default": {"rate": rate}}}
+        config = mirrors.write_config(place / "config.yaml", CONFIG, changed)
         self._command = ("mirror", self._list, "--to", self._directory, "--config", config)
         self._told = (place / "told.txt").open("a+", encoding="utf-8")
         self._paced_until = 0.0
