@@ -60,7 +60,9 @@ def speed(result: SpeedResult) -> str:
     size = f"{result.size / 1e6:,.1f} MB"
     title = f"{result.corpus}: {result.images:,} images, {size}, written {where}"
     rows = [_speed_row(standing, base, result) for standing in result.standings]
-    return _page(title, _grid(_SPEED_HEAD, rows), result.standings)
+    page = _page(title, _grid(_SPEED_HEAD, rows), result.standings)
+    floor = result.floor
+    return page if floor is None else f"{page}\nfetcher's CPU ÷ floor's: {_shown(floor)}"
 
 
 def _speed_row(standing: Standing, base: Standing | None, result: SpeedResult) -> tuple[str, ...]:
@@ -69,7 +71,7 @@ def _speed_row(standing: Standing, base: Standing | None, result: SpeedResult) -
         return (standing.name, checks, "failed", "", "", "", "")
     ratio = standing.against(base, lambda usage: usage.wall) if base else None
     cpu = spread([usage.cpu for usage in standing.usages]).median
-    peak = max(usage.peak for usage in standing.usages)
+    peak = f"{max(standing.peaks) / _MIB:,.0f}" if standing.peaks else ""
     return (
         standing.name,
         checks,
@@ -77,7 +79,7 @@ def _speed_row(standing: Standing, base: Standing | None, result: SpeedResult) -
         _shown(ratio) if ratio else "",
         f"{1000 * cpu / result.images:.2f}",
         f"{1e9 * cpu / result.size:.2f}",
-        f"{peak / _MIB:,.0f}",
+        peak,
     )
 
 
@@ -173,6 +175,7 @@ def _speed_json(result: SpeedResult) -> dict[str, Any]:
         "images": result.images,
         "bytes": result.size,
         "in_memory": result.in_memory,
+        "cpu_against_floor": _spread_json(result.floor),
         "standings": [
             {
                 **_standing_json(standing),
@@ -208,7 +211,7 @@ def _standing_json(standing: Standing) -> dict[str, Any]:
         "failure": standing.failure.reason if standing.failure else None,
         "wall": [usage.wall for usage in standing.usages],
         "cpu": [usage.cpu for usage in standing.usages],
-        "peak": [usage.peak for usage in standing.usages],
+        "peak": standing.peaks,
     }
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import os
 import socket
-import sys
 import tarfile
 import time
 from base64 import b64decode
@@ -166,21 +165,6 @@ def test_what_a_run_says_is_seen_and_it_is_told_to_stop(
     assert 0 < one <= bye <= found.usage.wall
     assert found.said("two") is None
     assert found.usage.peak == 0
-
-
-def test_memory_is_that_of_all_processes_at_once(
-    surroundings: Surroundings, tmp_path: Path
-) -> None:
-    """Two that hold 40 MB each, one after the other, and then two at once."""
-    hold = f"{sys.executable} -Sc \"x = b'x' * 40_000_000; print('held'); input()\""
-    pipe = f"(sleep 0.4; echo) | {hold}"
-    for script, least, most in (
-        (f"{pipe}; {pipe}", 40_000_000, 79_000_000),
-        (f"{pipe} & {pipe} & wait", 80_000_000, 119_000_000),
-    ):
-        found = watch(("sh", "-c", script), tmp_path, surroundings, lambda _: False, memory=True)
-        assert isinstance(found, Observed)
-        assert least < found.usage.peak < most
 
 
 @pytest.mark.parametrize(
