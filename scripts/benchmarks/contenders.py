@@ -26,7 +26,7 @@ from scripts.benchmarks.web import HOSTS
 
 CONNECTIONS: Final = 64
 _OBVIOUS: Final = Path(__file__).with_name("obvious.py")
-_FLOOR: Final = Path(__file__).with_name("floor.py")
+FLOOR_PROGRAM: Final = Path(__file__).with_name("floor.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +49,11 @@ Command = Callable[[Task], tuple[str, ...]]
 Check = Callable[[Task, tuple[Image, ...]], str | None]
 
 
-def _delivered(task: Task, images: tuple[Image, ...]) -> str | None:
+def _all_there(task: Task, images: tuple[Image, ...]) -> str | None:
     return missing(task.out, images)
 
 
-def _delivered_and_noted(task: Task, images: tuple[Image, ...]) -> str | None:
+def delivered(task: Task, images: tuple[Image, ...]) -> str | None:
     return missing(task.out, images) or unverified(task.out / "manifest.sqlite", images)
 
 
@@ -74,7 +74,7 @@ class Contender:
     prepare: Prepare
     command: Command
     """Its images are the ``*.jpg`` below ``Task.out`` afterwards, and in ``*.tar``."""
-    check: Check = _delivered
+    check: Check = _all_there
     """What must hold afterwards; says what is wrong, or ``None``."""
 
 
@@ -147,19 +147,19 @@ def _obvious(task: Task) -> tuple[str, ...]:
 
 
 def _received(task: Task) -> tuple[str, ...]:
-    return (sys.executable, "-P", str(_FLOOR), "receive", str(task.list), str(CONNECTIONS))
+    return (sys.executable, "-P", str(FLOOR_PROGRAM), "receive", str(task.list), str(CONNECTIONS))
 
 
 def _hashed(task: Task) -> tuple[str, ...]:
-    return (sys.executable, "-I", "-S", str(_FLOOR), "hash", str(task.list))
+    return (sys.executable, "-I", "-S", str(FLOOR_PROGRAM), "hash", str(task.list))
 
 
 def _only_written(task: Task) -> tuple[str, ...]:
-    return (sys.executable, "-I", "-S", str(_FLOOR), "write", str(task.list), str(task.out))
+    return (sys.executable, "-I", "-S", str(FLOOR_PROGRAM), "write", str(task.list), str(task.out))
 
 
 FETCHER: Final = Contender(
-    "fetcher", tools.FETCHER, True, inputs.open_images_v3, _fetcher, _delivered_and_noted
+    "fetcher", tools.FETCHER, True, inputs.open_images_v3, _fetcher, delivered
 )
 SHARDS: Final = Contender(
     "fetcher, tar shards",
@@ -167,7 +167,7 @@ SHARDS: Final = Contender(
     True,
     inputs.open_images_v3,
     _fetcher_tar,
-    _delivered_and_noted,
+    delivered,
 )
 FLOOR: Final = (
     Contender("floor: received", tools.OBVIOUS, False, inputs.url_size, _received, _counted),

@@ -1,13 +1,14 @@
 """What the same bytes cost at least: only received, only hashed, or only written.
 
-    floor.py receive LIST CONNECTIONS
+    floor.py receive LIST CONNECTIONS [HOST:PORT ADDRESS:PORT]
     floor.py hash LIST
     floor.py write LIST DIR
 
 LIST has a line for each image: its URL and its size. What is received comes by the same client as
 fetcher's (aiohttp's connections and parser, driven by ``fetcher.transport.requests``), and is
-dropped: no timeout of an image's own, no limit, no judgement, no manifest. What is hashed and
-written lies in memory beforehand. Each fails if it had fewer bytes than the list says.
+dropped: no timeout of an image's own, no limit, no judgement, no manifest. What is asked of
+HOST:PORT goes to ADDRESS:PORT. What is hashed and written lies in memory beforehand. Each fails if
+it had fewer bytes than the list says.
 """
 
 # Imports stand where they are needed: hashing and writing shall not pay for a client.
@@ -59,7 +60,7 @@ def written(path: str, directory: str) -> int:
     return total
 
 
-def received(path: str, connections: int) -> int:
+def received(path: str, connections: int, connect_to: dict[str, str]) -> int:
     import asyncio
     import ssl
 
@@ -80,7 +81,7 @@ def received(path: str, connections: int) -> int:
 
     async def everything() -> int:
         servers = NameServers(system_look_up, patience=10)
-        resolver = CheckedResolver(servers, {}, allow_private=True)
+        resolver = CheckedResolver(servers, connect_to, allow_private=True)
         requests = Requests(
             CheckedConnector(resolver, tls=ssl.create_default_context),
             headers={"User-Agent": "floor", "Accept-Encoding": "identity"},
@@ -115,7 +116,7 @@ def received(path: str, connections: int) -> int:
 
 def main(what: str, path: str, *more: str) -> None:
     if what == "receive":
-        total = received(path, int(more[0]))
+        total = received(path, int(more[0]), dict([(more[1], more[2])] if more[1:] else []))
     elif what == "hash":
         total = hashed(path)
     else:

@@ -64,7 +64,7 @@ def speed(spec: Spec, contenders: Iterable[Contender], settings: Settings) -> Sp
     with _set_up(spec, settings) as (place, corpus, web):
         items = inputs.listing(corpus, web)
         entries = {
-            contender.name: _entry(contender, items, place.inside, f"{number}", settings)
+            contender.name: enter(contender, items, place.inside, f"{number}", settings)
             for number, contender in enumerate(contenders)
             if contender.tool.name in settings.programs
         }
@@ -83,7 +83,7 @@ def _set_up(spec: Spec, settings: Settings) -> Iterator[tuple[Workplace, Corpus,
             yield place, corpus, web
 
 
-def _entry(
+def enter(
     contender: Contender, items: Listing, directory: Path, name: str, settings: Settings
 ) -> Entry:
     entry = Entry(

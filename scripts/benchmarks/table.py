@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from scripts.benchmarks.contenders import ALL, FETCHER
+from scripts.benchmarks.hosts import HostsResult
 from scripts.benchmarks.imports import FETCHER as FETCHER_IMPORT
 from scripts.benchmarks.imports import SETTLED, Held, ImportResult, MemoryResult
 from scripts.benchmarks.measure import Failure
@@ -33,12 +34,14 @@ _SPEED_HEAD: Final = (
 @dataclass(slots=True)
 class Results:
     speeds: list[SpeedResult] = field(default_factory=list)
+    hosts: list[HostsResult] = field(default_factory=list)
     imports: list[ImportResult] = field(default_factory=list)
     memories: list[MemoryResult] = field(default_factory=list)
 
     @property
     def failed(self) -> bool:
         standings = [standing for result in self.speeds for standing in result.standings]
+        standings += [standing for result in self.hosts for standing in result.standings]
         standings += [standing for result in self.imports for standing in result.standings]
         return (
             any(standing.failure for standing in standings)
@@ -80,6 +83,31 @@ def _speed_row(standing: Standing, base: Standing | None, result: SpeedResult) -
         f"{1000 * cpu / result.images:.2f}",
         f"{1e9 * cpu / result.size:.2f}",
         peak,
+    )
+
+
+def hosts(result: HostsResult) -> str:
+    title = (
+        f"{result.hosts:,} hosts that answer after {1000 * result.latency:g} ms: "
+        f"{result.images:,} images, {result.size / 1e6:,.1f} MB; at most {result.limit:,.0f}/s"
+    )
+    head = ("contender", "wall, s", "of it over all", "sustained", "CPU, ms/image", "at once")
+    rows = [_hosts_row(standing, result) for standing in result.standings]
+    return _page(title, _grid(head, rows), result.standings)
+
+
+def _hosts_row(standing: Standing, result: HostsResult) -> tuple[str, ...]:
+    overall, sustained = result.overall_share(standing), result.sustained_share(standing)
+    if overall is None:
+        return (standing.name, "failed", "", "", "", "")
+    cpu = spread([usage.cpu for usage in standing.usages]).median
+    return (
+        standing.name,
+        _shown(spread([usage.wall for usage in standing.usages])),
+        _shown(overall),
+        _shown(sustained) if sustained else "",
+        f"{1000 * cpu / result.images:.2f}",
+        f"{result.most[standing.name]:,}",
     )
 
 
@@ -160,6 +188,7 @@ def as_json(
         },
         "programs": dict(versions),
         "speed": [_speed_json(result) for result in results.speeds],
+        "hosts": [_hosts_json(result) for result in results.hosts],
         "import": [_import_json(result) for result in results.imports],
         "memory": [
             {"short": _held_json(one.short), "long": _held_json(one.long), "ratio": one.growth}
@@ -181,6 +210,25 @@ def _speed_json(result: SpeedResult) -> dict[str, Any]:
                 **_standing_json(standing),
                 "checks": _PROVES[standing.name],
                 "ratio": _spread_json(standing.against(base, lambda u: u.wall) if base else None),
+            }
+            for standing in result.standings
+        ],
+    }
+
+
+def _hosts_json(result: HostsResult) -> dict[str, Any]:
+    return {
+        "hosts": result.hosts,
+        "latency": result.latency,
+        "images": result.images,
+        "bytes": result.size,
+        "limit": result.limit,
+        "standings": [
+            {
+                **_standing_json(standing),
+                "overall_share": _spread_json(result.overall_share(standing)),
+                "sustained_share": _spread_json(result.sustained_share(standing)),
+                "most_in_flight": result.most.get(standing.name),
             }
             for standing in result.standings
         ],

@@ -126,3 +126,21 @@ def test_an_interruption_leaves_nothing_behind(work: Path, number: signal.Signal
             process.kill()
     assert not Path("/proc", nginx).exists()
     assert list(work.iterdir()) == []
+
+
+def test_many_hosts_that_take_their_time_are_asked_all_at_once(work: Path) -> None:
+    code, report = bench(
+        work,
+        *("hosts", "--hosts", "40", "--latency", "0.3", "--corpus", "120x300"),
+        *("--rounds", "1", "--warm-up", "0"),
+    )
+    (result,) = report["hosts"]
+    standings = {one["name"]: one for one in result["standings"]}
+    assert {name: one["failure"] for name, one in standings.items()} == {
+        "fetcher": None,
+        "floor: received": None,
+    }
+    assert all(0 < one["overall_share"]["median"] < 1 for one in standings.values())
+    assert all(0 < one["most_in_flight"] <= 40 for one in standings.values())
+    assert (code, result["images"]) == (0, 120)
+    assert result["limit"] == pytest.approx(40 / 0.3)

@@ -19,10 +19,11 @@ from fetcher.model import Row, Selection
 from fetcher.source import ColumnNames, open_list
 from scripts.benchmarks import longlist
 from scripts.benchmarks.corpus import Image
+from scripts.benchmarks.hosts import sustained
 from scripts.benchmarks.longlist import LongList, obtain
 from scripts.benchmarks.measure import Failure, Surroundings
 from scripts.benchmarks.slow import slow_web
-from scripts.benchmarks.slowweb import Options
+from scripts.benchmarks.slowweb import MARK, Journal, Options
 from scripts.benchmarks.watching import Observed, watch
 
 ROWS = 3_000
@@ -137,6 +138,14 @@ def test_a_mute_web_takes_requests_and_answers_none() -> None:
         with pytest.raises(TimeoutError):
             me.recv(1)
         assert web.end().answered == 0
+
+
+@pytest.mark.parametrize(
+    ("marks", "rate"),
+    [([], None), ([1.0], None), ([0, 9.0, 10.0, 11.0, 12.0, 20.0], MARK * 3 / 3)],
+)
+def test_a_sustained_rate_is_that_of_the_middle(marks: list[float], rate: float | None) -> None:
+    assert sustained(Journal(marks=marks)) == rate
 
 
 # The watch.
