@@ -67,7 +67,7 @@ def received(path: str, connections: int, connect_to: dict[str, str]) -> int:
     import aiohttp
     import uvloop
 
-    from fetcher.cli.recipe import settle_memory
+    from fetcher.cli.recipe import settle_in
     from fetcher.ports import FetchRequest
     from fetcher.transport.asking import prepare
     from fetcher.transport.connector import (
@@ -110,7 +110,7 @@ def received(path: str, connections: int, connect_to: dict[str, str]) -> int:
             await requests.close()
             await servers.close()
 
-    settle_memory()
+    settle_in()
     return uvloop.run(everything())
 
 
