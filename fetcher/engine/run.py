@@ -304,7 +304,7 @@ class Engine:
     def _wanted(self) -> LeaseRequest | None:
         request = self._frontier.wants()
         if request is not None and self._ledger.open >= request.limit:
-            return None  # what was refused at once is held by the ledger alone: that is enough of it
+            return None  # what was refused at once is with the ledger alone: that is enough of it
         if request is None or self._options.limit is None:
             return request
         limit = min(request.limit, self._options.limit - self._leased)
