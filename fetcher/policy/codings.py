@@ -20,6 +20,10 @@ from typing import Any, Final, Protocol
 PIECE: Final = 1 << 16
 """Bytes that come out at once, at most."""
 
+MEMBERS: Final = 10_000
+"""That a body may be put together of: each is as long as it likes, and one of nothing costs as much
+time as many bytes."""
+
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _RAW: Final = -zlib.MAX_WBITS
 _ZSTD_WINDOW: Final = 23
@@ -94,12 +98,14 @@ def _library(*names: str) -> Any:
 def _gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """One member or more (RFC 1952 section 2.2); zeros after them are padding."""
     member: _Decoder | None = None
-    for chunk in chunks:
-        data = chunk
+    members = 0
+    for piece in _cut(chunks):
+        data = piece
         while data:
             if member is None or member.eof:
                 if member is not None and not data.strip(b"\0"):
                     break
+                members = _one_more(members)
                 member = zlib.decompressobj(_GZIP)
             yield from _decompressed(member, data)
             data = member.unused_data
@@ -114,9 +120,9 @@ def _inflate(chunks: Iterable[bytes]) -> Iterator[bytes]:
         first += more
     wrapped = len(first) > 1 and first[0] & 0x0F == zlib.DEFLATED and first[0] * 256 + first[1]
     whole: _Decoder = zlib.decompressobj(zlib.MAX_WBITS if wrapped and wrapped % 31 == 0 else _RAW)
-    for chunk in chain((first,), rest):
+    for piece in _cut(chain((first,), rest)):
         if not whole.eof:
-            yield from _decompressed(whole, chunk)
+            yield from _decompressed(whole, piece)
     _require_end(whole)
 
 
@@ -125,8 +131,8 @@ def _unbrotli(chunks: Iterable[bytes]) -> Iterator[bytes]:
     brotli = _library(*_LIBRARIES["br"])
     stream = brotli.Decompressor()
     try:
-        for chunk in chunks:
-            data = chunk
+        for cut in _cut(chunks):
+            data = cut
             while not stream.is_finished():
                 # The limit is looked at between blocks that double: up to thrice as much comes.
                 piece = stream.process(data, output_buffer_limit=PIECE // 4)
@@ -146,11 +152,13 @@ def _unzstd(chunks: Iterable[bytes]) -> Iterator[bytes]:
     zstd = _library(*_LIBRARIES["zstd"])
     options = {zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW}
     frame: Any = None
+    frames = 0
     try:
-        for chunk in chunks:
-            data = chunk
+        for cut in _cut(chunks):
+            data = cut
             while data or not (frame is None or frame.eof or frame.needs_input):
                 if frame is None or frame.eof:
+                    frames = _one_more(frames)
                     frame = zstd.ZstdDecompressor(options=options)
                 piece = frame.decompress(data, PIECE)
                 data = frame.unused_data if frame.eof else b""
@@ -160,6 +168,19 @@ def _unzstd(chunks: Iterable[bytes]) -> Iterator[bytes]:
         raise CodingError(str(error)) from error
     if frame is None or not frame.eof:
         raise CodingError("it ends too early")
+
+
+def _cut(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """In pieces: what a decoder leaves of its input, it copies whenever it gives something."""
+    for chunk in chunks:
+        for start in range(0, len(chunk), PIECE):
+            yield chunk[start : start + PIECE]
+
+
+def _one_more(members: int) -> int:
+    if members == MEMBERS:
+        raise CodingError(f"it is put together of more than {MEMBERS:,} members")
+    return members + 1
 
 
 def _decompressed(stream: _Decoder, data: bytes) -> Iterator[bytes]:

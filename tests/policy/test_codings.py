@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fetcher.policy import codings
-from fetcher.policy.codings import PIECE, CodingError, decoder, obstacle
+from fetcher.policy.codings import MEMBERS, PIECE, CodingError, decoder, obstacle
 
 zstd: Any = importlib.import_module(
     "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
@@ -146,6 +146,17 @@ def test_a_window_beyond_what_a_coding_may_ask_for_is_refused() -> None:
     assert take_off is not None
     with pytest.raises(CodingError):
         list(take_off([coded]))
+
+
+@pytest.mark.parametrize("label", ["gzip", "zstd"])
+def test_members_of_nothing_do_not_take_for_ever(label: str) -> None:
+    """32 MB of them: looked at one by one, each with a copy of the rest, they would not end."""
+    nothing = gzip.compress(b"", mtime=0) if label == "gzip" else zstd.compress(b"")
+    take_off = decoder(label)
+    assert take_off is not None
+    assert not list(take_off([nothing * MEMBERS]))
+    with pytest.raises(CodingError, match="more than"):
+        list(take_off([nothing * ((32 << 20) // len(nothing))]))
 
 
 @pytest.mark.parametrize("label", ["br", "zstd"])
