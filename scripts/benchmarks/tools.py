@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import venv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +61,10 @@ def _distribution(name: str) -> Callable[[Path], Sequence[str]]:
 
 _PYTHON: Final = Path(sys.executable)
 
+_PEERS: Final = Path(__file__).parents[2] / ".venv-peers"
+_IMG2DATASET: Final = _PEERS / "bin" / "img2dataset"
+_IMG2DATASET_VERSION: Final = "1.47.0"
+
 FETCHER: Final = Tool("fetcher", _asked("--version"), _PYTHON.with_name("fetcher"))
 NGINX: Final = Tool(
     "nginx",
@@ -70,8 +75,25 @@ NGINX: Final = Tool(
 ARIA2C: Final = Tool("aria2c", _asked("--version"))
 CURL: Final = Tool("curl", _asked("--version"))
 WGET2: Final = Tool("wget2", _asked("--version"))
-IMG2DATASET: Final = Tool("img2dataset", _distribution("img2dataset"))
+IMG2DATASET: Final = Tool(
+    "img2dataset",
+    _distribution("img2dataset"),
+    _IMG2DATASET if os.access(_IMG2DATASET, os.X_OK) else None,
+)
 OBVIOUS: Final = Tool("aiohttp", _distribution("aiohttp"), _PYTHON)
 SQLITE3: Final = Tool("sqlite3", _asked("--version"))
 
 ALL: Final = (FETCHER, NGINX, ARIA2C, CURL, WGET2, IMG2DATASET, OBVIOUS, SQLITE3)
+
+
+def set_up(say: Callable[[str], None]) -> None:
+    """Install what pip can, apart from our own environment; the others come with the system."""
+    if not _IMG2DATASET.exists():
+        say(f"installing img2dataset {_IMG2DATASET_VERSION} in {_PEERS.name}: some minutes")
+        venv.create(_PEERS, clear=True, with_pip=True)
+        install = ("-m", "pip", "install", "-qq", "--disable-pip-version-check")
+        command = (_PEERS / "bin" / "python", *install, f"img2dataset=={_IMG2DATASET_VERSION}")
+        subprocess.run(command, check=True)  # noqa: S603  our own command line
+    missing = [tool.name for tool in (NGINX, ARIA2C, CURL, WGET2, SQLITE3) if not tool.find({})]
+    if missing:
+        say(f"not here, and to be installed by the system's means: {', '.join(missing)}")
