@@ -6,7 +6,6 @@ another one than is; ``BENCH_FETCHER`` measures another checkout's fetcher.
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -25,12 +24,14 @@ class Tool:
     name: str
     version_command: Callable[[Path], Sequence[str]]
     default: Path | None = None
-    """Where it is, if not on PATH."""
+    """Where to look before PATH."""
 
     def find(self, environment: Mapping[str, str]) -> Path | None:
         given = environment.get(f"BENCH_{self.name.upper()}")
-        path = shutil.which(given or self.default or self.name)
-        return None if path is None else Path(path)
+        for name in (given,) if given else (self.default, self.name):
+            if name is not None and (path := shutil.which(name)) is not None:
+                return Path(path)
+        return None
 
     def version(self, path: Path) -> str:
         """The number that it gives itself, or a word that says there is none."""
@@ -70,16 +71,12 @@ NGINX: Final = Tool(
     "nginx",
     _asked("-v"),
     # Where it is for those whose PATH has no system programs.
-    Path("/usr/sbin/nginx") if os.access("/usr/sbin/nginx", os.X_OK) else None,
+    Path("/usr/sbin/nginx"),
 )
 ARIA2C: Final = Tool("aria2c", _asked("--version"))
 CURL: Final = Tool("curl", _asked("--version"))
 WGET2: Final = Tool("wget2", _asked("--version"))
-IMG2DATASET: Final = Tool(
-    "img2dataset",
-    _distribution("img2dataset"),
-    _IMG2DATASET if os.access(_IMG2DATASET, os.X_OK) else None,
-)
+IMG2DATASET: Final = Tool("img2dataset", _distribution("img2dataset"), _IMG2DATASET)
 OBVIOUS: Final = Tool("aiohttp", _distribution("aiohttp"), _PYTHON)
 SQLITE3: Final = Tool("sqlite3", _asked("--version"))
 
