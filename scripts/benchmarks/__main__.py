@@ -173,7 +173,7 @@ def main(*, what: str, set_up: bool, json_file: TextIO | None, **options: Any) -
         for step in _ROUNDS if what == _ALL else (what,):
             for page in bench.pages(step):
                 print(f"\n{page}", flush=True)
-    if page := table.reached(bench.results):
+    if page := table.reached(bench.results, expected=what == _ALL):
         print(f"\n{page}")
     if json_file is not None:
         json.dump(table.as_json(versions, load, bench.results), json_file, indent=2)

@@ -78,7 +78,10 @@ def hosts(result: HostsResult) -> str:
         f"{result.hosts:,} hosts that answer after {1000 * result.latency:g} ms: "
         f"{result.images:,} images, {result.size / 1e6:,.1f} MB; at most {result.limit:,.0f}/s"
     )
-    head = ("contender", "wall, s", "of it over all", "sustained", "CPU, ms/image", "at once")
+    head = (
+        *("contender", "wall, s", "of it over all", "sustained"),
+        *("CPU, ms/image", "server's CPU", "at once"),
+    )
     rows = [_hosts_row(standing, result) for standing in result.standings]
     return _page(title, _grid(head, rows), result.standings)
 
@@ -86,7 +89,7 @@ def hosts(result: HostsResult) -> str:
 def _hosts_row(standing: Standing, result: HostsResult) -> tuple[str, ...]:
     overall, sustained = result.overall_share(standing), result.sustained_share(standing)
     if overall is None:
-        return (standing.name, "failed", "", "", "", "")
+        return (standing.name, "failed", "", "", "", "", "")
     cpu = spread([usage.cpu for usage in standing.usages]).median
     return (
         standing.name,
@@ -94,6 +97,7 @@ def _hosts_row(standing: Standing, result: HostsResult) -> tuple[str, ...]:
         _shown(overall),
         _shown(sustained) if sustained else "",
         f"{1000 * cpu / result.images:.2f}",
+        f"{1000 * result.served[standing.name] / result.images:.2f}",
         f"{result.most[standing.name]:,}",
     )
 
@@ -160,11 +164,13 @@ def _held_row(held: Held | Failure) -> tuple[str, ...]:
     return (f"{held.rows:,} rows", peak, f"{held.in_flight:,}", f"{held.verified:,}")
 
 
-def reached(results: Results) -> str:
-    """The figures, as far as they were measured; empty if none was."""
+def reached(results: Results, *, expected: bool) -> str:
+    """The figures, as far as they were measured; empty if none was. ``expected`` says that all
+    should have been.
+    """
     found = figures(results)
     rows = list(told(found))
-    left = [figure.what for figure in found if figure.found is None]
+    left = [figure.what for figure in found if figure.found is None] if expected else []
     grid = _grid(("figure", "to reach", "found", "reached"), rows)
     more = f"\n\nNot measured: {'; '.join(left)}." if left else ""
     return f"{grid}{more}" if rows else ""
@@ -235,6 +241,7 @@ def _hosts_json(result: HostsResult) -> dict[str, Any]:
                 **_standing_json(standing),
                 "overall_share": _spread_json(result.overall_share(standing)),
                 "sustained_share": _spread_json(result.sustained_share(standing)),
+                "server_cpu": result.served.get(standing.name),
                 "most_in_flight": result.most.get(standing.name),
             }
             for standing in result.standings

@@ -46,6 +46,7 @@ def everything() -> Results:
                 *(100, 0.1, 1_000, 1, (Standing(FETCHER.name, (Usage(2, 1),)),)),
                 {FETCHER.name: (950.0,)},
                 {FETCHER.name: 100},
+                {FETCHER.name: 0.1},
             )
         ],
         imports=[
