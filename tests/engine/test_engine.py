@@ -50,8 +50,9 @@ PARTIAL = Partial(Path("spool/1"), 4, Validators("tag"))
 # What an answer means.
 
 
-def test_an_image_is_kept_and_settled() -> None:
-    rig = one(GOOD)
+@pytest.mark.parametrize("lands_at_once", [False, True])
+def test_an_image_is_kept_and_settled(*, lands_at_once: bool) -> None:
+    rig = one(GOOD, lands_at_once=lands_at_once)
     assert rig.run().reason is EndReason.COMPLETE
     assert rig.state(0) is State.VERIFIED
     assert rig.landing.kept[1] == GOOD
@@ -381,7 +382,7 @@ def test_after_a_manifest_that_fails_nothing_more_is_asked_for() -> None:
     async def full(outcomes: object) -> bool:
         del outcomes
         # The next timer goes off before the task group has heard of the failure.
-        asyncio.get_running_loop().call_soon(engines[0]._pump)
+        asyncio.get_running_loop().call_soon(engines[0]._dispatcher.pump)
         rig.frontier.next = watched  # type: ignore[method-assign]
         raise StoreError("No room left.", fault_code="disk-full")
 

@@ -129,7 +129,7 @@ class Disk:
         if size != body.size:
             self.temporaries.pop(path, None)
             raise wrong_length(path, size, body.size)
-        return Staged(self.path(path), key, body.size)
+        return Staged(str(self.path(path)), key, body.size)
 
     def publish(self, batch: Sequence[Staged]) -> None:
         if not batch:
@@ -137,7 +137,7 @@ class Disk:
         placed: list[str] = []
         try:
             self._step("sync", len(batch))
-            self._unsynced.difference_update(str(staged.temporary) for staged in batch)
+            self._unsynced.difference_update(staged.temporary for staged in batch)
             for staged in batch:
                 self._step("rename", staged.key)
                 self._place(staged)
@@ -146,13 +146,13 @@ class Disk:
             self._unsynced.difference_update(placed)
         except OSError as error:
             for staged in batch:
-                self.temporaries.pop(str(staged.temporary), None)
+                self.temporaries.pop(staged.temporary, None)
             for key in placed:
                 self.files.pop(key, None)
             raise store_error(error, ROOT) from error
 
     def _place(self, staged: Staged) -> None:
-        temporary = str(staged.temporary)
+        temporary = staged.temporary
         self.files[staged.key] = self.temporaries.pop(temporary)
         self._unsynced.add(staged.key)
 

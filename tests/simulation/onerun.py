@@ -9,7 +9,15 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from fetcher.engine import Ending, EndReason, Engine, EngineOptions, LandingRules, TaskCrew
+from fetcher.engine import (
+    Ending,
+    EndReason,
+    Engine,
+    EngineOptions,
+    Finisher,
+    LandingRules,
+    TaskCrew,
+)
 from fetcher.engine.processes import GIVE_UP, ProcessCrew, WorkersLostError
 from fetcher.errors import FetcherError
 from fetcher.events import Event, Paused
@@ -42,7 +50,7 @@ class Parts:
     """What tests of the simulation itself put in the place of the real parts."""
 
     frontier: type[WatchedFrontier] = WatchedFrontier
-    landing: type[TurnedLanding] = TurnedLanding
+    finisher: type[Finisher] = Finisher
     network: type[Network] = Network
     disk: type[Disk] = Disk
     crew: type[ProcessCrew] = ProcessCrew
@@ -240,13 +248,13 @@ class OneRun:
 
     def _landing(self, eye: Eye, disk: Disk, life: Mortal) -> TurnedLanding:
         scenario = self._scenario
-        return self._world.parts.landing(
-            disk,
-            LandingRules(
-                scenario.mismatched,
-                frozenset({md5(scenario.placeholder)}),
-                measure_only=scenario.measure_only,
-            ),
+        rules = LandingRules(
+            scenario.mismatched,
+            frozenset({md5(scenario.placeholder)}),
+            measure_only=scenario.measure_only,
+        )
+        return TurnedLanding(
+            self._world.parts.finisher(disk, rules),
             threads=scenario.limits.threads,
             takes=scenario.landing,
             witness=eye,

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from fetcher.engine import EngineOptions, LandingRules
+from fetcher.engine import EngineOptions, Finisher, LandingRules
 from fetcher.engine.processes import ProcessCrew
 from fetcher.model import Arrival, Fault, LeaseRequest, Method, Outcome, RobotsNote, State
 from fetcher.policy.frontier import Decision, WaitUntil
@@ -22,7 +22,6 @@ from tests.fakes.clock import EPOCH
 from tests.simulation.book import Book
 from tests.simulation.disk import Disk
 from tests.simulation.draw import draw
-from tests.simulation.landing import TurnedLanding
 from tests.simulation.network import Network, Result
 from tests.simulation.onerun import Parts
 from tests.simulation.run import simulate
@@ -149,18 +148,18 @@ class _Unpublished:
         pass
 
 
-class RowsFirst(TurnedLanding):
+class RowsFirst(Finisher):
     """The row first, the file second."""
 
-    def _land(self, batch: Any) -> None:
-        store, self._store = self._store, _Unpublished(self._store)
+    def finish(self, batch: Any) -> Any:
+        store, self._store = self._store, cast("Any", _Unpublished(self._store))
         try:
-            super()._land(batch)
+            return super().finish(batch)
         finally:
             self._store = store
 
 
-class TrustsParts(TurnedLanding):
+class TrustsParts(Finisher):
     """Takes two responses for one image, whatever they add up to."""
 
     def _settle_one(self, item: Any) -> Any:
@@ -211,11 +210,11 @@ class Trusting(Book):
         return {origin: note._replace(fetched_at=now) for origin, note in notes.items()}
 
 
-class Hoarding(TurnedLanding):
+class Hoarding(Finisher):
     """Keeps what an audit is only to measure."""
 
-    def __init__(self, store: Any, rules: LandingRules, **more: Any) -> None:
-        super().__init__(store, replace(rules, measure_only=False), **more)
+    def __init__(self, store: Any, rules: LandingRules) -> None:
+        super().__init__(store, replace(rules, measure_only=False))
 
 
 class Losing(ProcessCrew):
@@ -278,8 +277,8 @@ CASES: list[tuple[Callable[[], Parts], str]] = [
     (lambda: Parts(disk=TornNames), "law 3"),
     (lambda: Parts(disk=NoSync), "law 2"),
     (lambda: Parts(disk=Messy), "no file is left behind"),
-    (lambda: Parts(landing=RowsFirst), "law 2"),
-    (lambda: Parts(landing=TrustsParts), "the oracle"),
+    (lambda: Parts(finisher=RowsFirst), "law 2"),
+    (lambda: Parts(finisher=TrustsParts), "the oracle"),
     (lambda: Parts(book=Amnesia), "no asset is lost"),
     (lambda: Parts(book=Twice), "law 5"),
     (lambda: Parts(network=Wanderer), "law 9"),
@@ -289,7 +288,7 @@ CASES: list[tuple[Callable[[], Parts], str]] = [
     (lambda: Parts(book=Oblivious), "consent"),
     (lambda: Parts(book=Trusting), "consent"),
     (lambda: Parts(options=wasteful), "the ladder"),
-    (lambda: Parts(landing=Hoarding), "an audit keeps nothing"),
+    (lambda: Parts(finisher=Hoarding), "an audit keeps nothing"),
     (lambda: Parts(crew=Losing), "no errand is lost"),
     (lambda: Parts(crew=Blaming), "whose fault"),
     (lambda: Parts(crew=Deserting), "a worker's end"),
