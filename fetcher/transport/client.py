@@ -155,6 +155,8 @@ class HttpTransport:
         unanswered = code == "connect-timeout" and self._servers.is_asked(origin.host)
         if code != "dns-failure" and not unanswered:
             return code
+        if unanswered and self._servers.is_queued(origin.host):
+            return "resolver-unreachable"  # ours: nobody has been asked
         return "dns-failure" if await self._servers.answer() else "resolver-unreachable"
 
 
