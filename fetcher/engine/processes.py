@@ -30,9 +30,19 @@ from zlib import crc32
 
 from fetcher.engine.courier import Courier
 from fetcher.engine.messages import pack_errand, unpack
-from fetcher.engine.worker import Abandon, Broke, Close, Closed, Reach, Reached, Recipe, work
+from fetcher.engine.worker import (
+    Abandon,
+    Broke,
+    Close,
+    Closed,
+    Reach,
+    Reached,
+    Recipe,
+    Turn,
+    work,
+)
 from fetcher.model import Fault
-from fetcher.ports import Arrived, Errand, Refused, Report
+from fetcher.ports import Arrived, Errand, Refused, Report, Step
 
 Deliver = Callable[[Sequence[Report]], None]
 Broken = Callable[[BaseException], None]
@@ -149,6 +159,17 @@ class ProcessCrew:
         worker.out[errand.asset.asset_id] = False
         worker.courier.send(pack_errand(errand))
 
+    def may_send(self, asset_id: int) -> None:
+        self._tell_turn(asset_id, may_send=True)
+
+    def turn_back(self, asset_id: int) -> None:
+        self._tell_turn(asset_id, may_send=False)
+
+    def _tell_turn(self, asset_id: int, *, may_send: bool) -> None:
+        for worker in self._workers:
+            if asset_id in worker.out:
+                worker.courier.send(Turn(asset_id, may_send))
+
     async def reach(self, urls: Sequence[str]) -> bool:
         """By one worker: all of them are on the same machine."""
         if not self._workers:
@@ -206,7 +227,7 @@ class ProcessCrew:
             if isinstance(message, Report):
                 if isinstance(message.result, Arrived):
                     worker.out[message.asset_id] = True
-                else:
+                elif not isinstance(message.result, Step):
                     del worker.out[message.asset_id]
                 reports.append(message)
             elif isinstance(message, Reached):

@@ -44,10 +44,11 @@ from fetcher.model import (
 from fetcher.policy import auditing, codes, urls
 from fetcher.policy.consent import ConsentRule
 from fetcher.policy.frontier import Dispatch, Frontier, WaitUntil
-from fetcher.policy.groups import GroupStatus, Job
+from fetcher.policy.groups import GroupStatus, Job, Leave
 from fetcher.policy.redirects import RedirectRule
 from fetcher.policy.retry import RetryRule
 from fetcher.policy.robots import MAX_BYTES
+from fetcher.policy.turns import Send, TurnBack
 from fetcher.ports import (
     Abandoned,
     Arrived,
@@ -60,10 +61,12 @@ from fetcher.ports import (
     Refused,
     Report,
     RobotsBook,
+    Step,
 )
 
 STOPS_THE_RUN: Final = frozenset({"disk-full", "disk-error"})
 """Local faults that do not clear by themselves; the others pause the run."""
+_LEAVE: Final = {Leave.NEEDS_NONE: None, Leave.GIVEN: True, Leave.PUT_OFF: False}
 
 
 class EndReason(StrEnum):
@@ -351,13 +354,24 @@ class Engine:
                 cut_at = MAX_BYTES if job.is_robots else None
                 self._crew.send(
                     Errand(
-                        job.asset, job.url, job.group, job.memory, job.partial, cut_at, job.method
+                        job.asset,
+                        job.url,
+                        job.group,
+                        job.memory,
+                        job.partial,
+                        cut_at,
+                        job.method,
+                        _LEAVE[job.leave],
                     )
                 )
-                continue
-            if isinstance(decision, WaitUntil):
-                self._wake_at(decision.at)
-            return
+            elif isinstance(decision, Send):
+                self._crew.may_send(decision.job.asset.asset_id)
+            elif isinstance(decision, TurnBack):
+                self._crew.turn_back(decision.job.asset.asset_id)
+            else:
+                if isinstance(decision, WaitUntil):
+                    self._wake_at(decision.at)
+                return
 
     def _wake_at(self, at: float) -> None:
         if self._timer is not None:
@@ -383,9 +397,19 @@ class Engine:
                 self._suspicion.answered(job)
                 job.received = result.received
                 self._finished(job, result.received, now)
+            elif isinstance(result, Step):
+                self._stepped(self._out[asset_id], result, now)
             else:
                 self._ended_with(self._out.pop(asset_id), result, now)
         self._pump()
+
+    def _stepped(self, job: Job, step: Step, now: float) -> None:
+        if step is Step.SENT:
+            self._frontier.sent(job, now)
+        elif step is Step.PUT_OFF:
+            self._frontier.put_off(job, now)
+        else:
+            self._frontier.asks_for_leave(job, now)
 
     def _ended_with(
         self,

@@ -26,7 +26,7 @@ from fetcher.model import (
     Validators,
     Verdict,
 )
-from fetcher.ports import Abandoned, Arrived, Errand, Refused, Report
+from fetcher.ports import Abandoned, Arrived, Errand, Refused, Report, Step
 from tests.conformance.crew_suite import PATIENCE, Book, CrewSuite, errand
 from tests.fakes.byurl import ByUrlRecipe
 
@@ -178,7 +178,11 @@ VERDICTS = st.builds(Verdict, st.sampled_from(State), MAYBE, st.sampled_from(Kee
 FAULTS = st.builds(Fault, TEXTS, TEXTS)
 
 
-@given(st.builds(Errand, ASSETS, TEXTS, st.just(""), NUMBERS, st.none()))
+@given(
+    st.builds(
+        Errand, ASSETS, TEXTS, st.just(""), NUMBERS, st.none(), leave=st.none() | st.booleans()
+    )
+)
 def test_an_errand_survives_its_way(sent: Errand) -> None:
     assert unpack(pack_errand(sent)) == sent
 
@@ -186,6 +190,7 @@ def test_an_errand_survives_its_way(sent: Errand) -> None:
 @given(
     st.one_of(
         NUMBERS.map(Arrived),
+        st.sampled_from(Step),
         FAULTS,
         st.just(Abandoned()),
         st.builds(Refused, st.just(3), FAULTS),
