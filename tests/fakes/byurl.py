@@ -28,8 +28,7 @@ class ByUrlTransport:
         await asyncio.sleep(0)
         if request.turn is not None:
             await _in_turn(request.turn, slow=kind == "slow")
-        if kind == "never":
-            await asyncio.Event().wait()
+        await _wait(kind)
         if kind == "bug":
             raise ZeroDivisionError("a bug")
         if kind == "kill":
@@ -51,6 +50,13 @@ class ByUrlTransport:
 
     async def close(self) -> None:
         pass
+
+
+async def _wait(kind: str) -> None:
+    if kind == "later":
+        await asyncio.sleep(0.05)
+    if kind == "never":
+        await asyncio.Event().wait()
 
 
 async def _in_turn(turn: Turn, *, slow: bool) -> None:
