@@ -51,7 +51,7 @@ def pack_errand(errand: Errand) -> Any:
 
 
 def pack_report(report: Report) -> Any:
-    asset_id, result = report
+    asset_id, result, arrived = report
     if isinstance(result, Arrived):
         return _ARRIVED, asset_id, result.received
     if isinstance(result, Landed):
@@ -69,6 +69,7 @@ def pack_report(report: Report) -> Any:
             verdict.keep.value,
             result.path,
             result.slot,
+            arrived,
         )
     if isinstance(result, Step):
         return _STEP, asset_id, result.value
@@ -90,9 +91,9 @@ def unpack(message: Any) -> Any:
         return Report(message[1], Arrived(message[2]))
     if tag == _STEP:
         return Report(message[1], Step(message[2]))
-    _, asset_id, size, md5, content_type, final_url, status, state, code, keep, path, slot = message
+    _, asset_id, size, md5, content_type, final_url, status, *judged, path, slot, arrived = message
     receipt = Receipt(size, md5, content_type, final_url, status, _UNKNOWN)
-    return Report(asset_id, Landed(asset_id, receipt, _verdict(state, code, keep), path, slot))
+    return Report(asset_id, Landed(asset_id, receipt, _verdict(*judged), path, slot), arrived)
 
 
 @lru_cache(maxsize=256)

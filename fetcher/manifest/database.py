@@ -36,6 +36,7 @@ from fetcher.manifest.lock import RunLock
 from fetcher.manifest.names import AllNames
 from fetcher.manifest.places import require_plain_files
 from fetcher.manifest.runs import RunInfo
+from fetcher.manifest.selecting import selected
 from fetcher.manifest.settling import Settlement
 from fetcher.manifest.shards import Shards
 from fetcher.manifest.sources import Sources
@@ -242,9 +243,13 @@ class Database:
         return available
 
     def reopen_found(self) -> None:
-        """What audits found there and did not keep is to be fetched."""
+        """What audits found there and did not keep is to be fetched, if it is selected."""
         with self._transaction():
-            found = reopening.reopen_found(self._connection, self._wall())
+            chosen = selected(self._connection, self._selection)
+        found, now = False, self._wall()
+        for bounds in reopening.slices(self._connection):
+            with self._transaction():
+                found |= bool(reopening.reopen_found(self._connection, chosen, bounds, now))
         if found:
             self._leases = self._new_leases()
             self._importer = Importer(self._connection, self._names, self._sources, self._leases)

@@ -1,7 +1,8 @@
 """The processes of a run, seen from outside: which there are, and what they hold, from /proc.
 
 What a process holds is its proportional set size: memory that a fork shares with its parent is
-counted once over the family, and pages of files that nobody else maps are counted whole.
+counted once over the family, and pages of files that nobody else maps are counted whole. Whether it
+grows is better seen from its own memory, which no other process's end changes.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ class Held:
     """Bytes: its proportional set size."""
     resident: int
     """Bytes: its resident set, what it shares counted whole."""
+    own: int
+    """Bytes: what was written by it, or by its parent before the fork, and is of no file; swapped
+    out or not."""
     descriptors: int
 
 
@@ -66,4 +70,5 @@ def held(pid: int) -> Held | None:
         name: int(rest.split()[0]) * 1024
         for name, _, rest in (line.partition(":") for line in rollup.splitlines()[1:])
     }
-    return Held(sizes["Pss"], sizes["Rss"], descriptors)
+    own = sizes["Anonymous"] + sizes["Swap"]
+    return Held(sizes["Pss"], sizes["Rss"], own, descriptors)

@@ -26,7 +26,8 @@ from fetcher.policy.frontier import Frontier
 from fetcher.policy.hosts import GroupRule, HostGroups
 from fetcher.policy.redirects import RedirectRule
 from fetcher.policy.retry import RetryRule
-from fetcher.transport import HttpTransport, TransportOptions
+from fetcher.transport.client import HttpTransport
+from fetcher.transport.options import TransportOptions
 from scripts.proofs.rate import worst_window
 from scripts.proofs.relay import Relay
 from tests.engine.rig import row

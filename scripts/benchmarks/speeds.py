@@ -1,45 +1,23 @@
-"""What is measured: ``speed`` (everybody, per corpus) and ``memory`` (fetcher, by list length)."""
+"""``speed``: everybody, on one corpus after the other."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from scripts.benchmarks import corpus as corpora
 from scripts.benchmarks import inputs
-from scripts.benchmarks.contenders import FETCHER, Contender, Task
+from scripts.benchmarks.contenders import Contender, Task
 from scripts.benchmarks.corpus import Corpus, Image, Spec
 from scripts.benchmarks.delivery import missing
 from scripts.benchmarks.inputs import Listing
 from scripts.benchmarks.measure import Failure, Surroundings, Usage, environment, measure
 from scripts.benchmarks.race import Standing, race
+from scripts.benchmarks.settings import Settings
 from scripts.benchmarks.web import Web, serve
 from scripts.benchmarks.workplace import Workplace, footprint, workplace
-
-SMALL_IMAGE: Final = 2_000
-"""Bytes of the images that ``memory`` uses: it is the number of rows that matters."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What all experiments share."""
-
-    programs: Mapping[str, Path]
-    """By the tool's name; those that were found."""
-    rounds: int
-    warm_up: int
-    limit: float
-    """Seconds for one command."""
-    work: Path | None
-    """Where to work, if not in memory."""
-    disk: Path | None
-    """Where to download to, if elsewhere."""
-    options: tuple[str, ...]
-    """``KEY=VALUE`` for fetcher's ``--set``."""
-    say: Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +42,6 @@ class SpeedResult:
     standings: tuple[Standing, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryResult:
-    rows: tuple[int, int]
-    standings: tuple[Standing, Standing]
-
-
 def speed(spec: Spec, contenders: Iterable[Contender], settings: Settings) -> SpeedResult:
     """Everybody whose program was found, on the same corpus."""
     with _set_up(spec, settings) as (place, corpus, web):
@@ -83,28 +55,10 @@ def speed(spec: Spec, contenders: Iterable[Contender], settings: Settings) -> Sp
     return SpeedResult(corpus.name, len(corpus.images), corpus.size, place.in_memory, standings)
 
 
-def memory(rows: tuple[int, int], settings: Settings) -> MemoryResult:
-    """Peak memory of fetcher with a short list and with a long one, from the same server."""
-    spec = corpora.uniform("memory", max(rows), SMALL_IMAGE)
-    with _set_up(spec, settings) as (place, corpus, web):
-        entries = {
-            f"{count:,} rows": _entry(
-                FETCHER,
-                inputs.listing(corpus.head(count), web),
-                place.inside,
-                f"{count}-rows",
-                settings,
-            )
-            for count in rows
-        }
-        short, long = _race(entries, place, settings)
-    return MemoryResult(rows, (short, long))
-
-
 @contextmanager
 def _set_up(spec: Spec, settings: Settings) -> Iterator[tuple[Workplace, Corpus, Web]]:
     need = footprint(spec.size, len(spec.sizes))
-    with workplace(need, settings.work, settings.disk) as place:
+    with workplace(need, need, settings.work, settings.disk) as place:
         settings.say(f"making {len(spec.sizes):,} images, {spec.size / 1e6:,.0f} MB")
         corpus = corpora.write(spec, place.inside / "images")
         nginx = settings.programs["nginx"]
