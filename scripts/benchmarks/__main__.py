@@ -21,6 +21,7 @@ import click
 from scripts.benchmarks import corpus, table, tools
 from scripts.benchmarks.contenders import ALL, FETCHER
 from scripts.benchmarks.corpus import Spec
+from scripts.benchmarks.hosts import hosts
 from scripts.benchmarks.imports import imports, memory
 from scripts.benchmarks.longlist import ROWS
 from scripts.benchmarks.settings import Settings
@@ -29,9 +30,17 @@ from scripts.benchmarks.table import Results
 from scripts.benchmarks.web import WebError
 from scripts.benchmarks.workplace import NoRoomError
 
-_ROUNDS: Final = {"speed": (5, 1), "import": (1, 0), "memory": (1, 0), "peers": (0, 0)}
+_ROUNDS: Final = {
+    "speed": (5, 1),
+    "hosts": (5, 1),
+    "import": (1, 0),
+    "memory": (1, 0),
+    "peers": (0, 0),
+}
 """Measured rounds and warm-up ones, if the user does not say."""
 
+_MANY: Final = "50000x2000"
+"""Images that are dealt out to many hosts."""
 _DIRECTORY: Final = click.Path(
     exists=True, file_okay=False, writable=True, resolve_path=True, path_type=Path
 )
@@ -54,8 +63,8 @@ class _CorpusType(click.ParamType[Spec]):
     "specs",
     type=_CorpusType(),
     multiple=True,
-    default=corpus.NAMES,
-    help=f"{', '.join(corpus.NAMES)}, or COUNTxBYTES; may be repeated. All of the named if not.",
+    help=f"{', '.join(corpus.NAMES)}, or COUNTxBYTES; may be repeated. All of the named if not; "
+    f"for hosts, {_MANY}.",
 )
 @click.option(
     "--only",
@@ -65,6 +74,21 @@ class _CorpusType(click.ParamType[Spec]):
 )
 @click.option("--rounds", type=click.IntRange(1), help="Measured runs of each: 5; import, 1.")
 @click.option("--warm-up", type=click.IntRange(0), help="Runs before these: 1; import, 0.")
+@click.option(
+    "--hosts",
+    "host_count",
+    type=click.IntRange(1),
+    default=1_000,
+    show_default=True,
+    help="For hosts: how many, each with one request at once.",
+)
+@click.option(
+    "--latency",
+    type=click.FloatRange(min=0, min_open=True),
+    default=0.1,
+    show_default=True,
+    help="For hosts: seconds from a request to its answer.",
+)
 @click.option(
     "--rows",
     type=click.IntRange(3),
@@ -118,6 +142,8 @@ def main(
     only: tuple[str, ...],
     rounds: int | None,
     warm_up: int | None,
+    host_count: int,
+    latency: float,
     rows: int,
     lists: Path,
     in_flight: int,
@@ -128,8 +154,9 @@ def main(
     time_limit: float,
     json_file: TextIO | None,
 ) -> None:
-    """Measure fetcher beside its peers on this machine's loopback only: speed (the default), import
-    of a list as long as Open Images, or peak memory with such a list. `peers` says which programs
+    """Measure fetcher beside its peers on this machine's loopback only: speed (the default), use of
+    many hosts that take their time, import of a list as long as Open Images, or peak memory with
+    such a list. `peers` says which programs
     are here.
 
     Corpora: 20k is 20,000 images of 20 kB, 2m is 1,000 of 2 MB, mix is 1,000 with the sizes of Open
@@ -156,9 +183,14 @@ def main(
     with _failing_clearly(found):
         if what == "speed":
             chosen = [one for one in ALL if not only or one is FETCHER or one.name in only]
-            for spec in specs:
+            for spec in specs or map(corpus.parse, corpus.NAMES):
                 results.speeds.append(speed(spec, chosen, settings))
                 print(f"\n{table.speed(results.speeds[-1])}", flush=True)
+        elif what == "hosts":
+            for spec in specs or (corpus.parse(_MANY),):
+                result = hosts(spec, settings, count=host_count, latency=latency)
+                results.hosts.append(result)
+                print(f"\n{table.hosts(result)}", flush=True)
         elif what == "import":
             results.imports.append(imports(rows, lists, settings))
             print(f"\n{table.imports(results.imports[-1])}", flush=True)

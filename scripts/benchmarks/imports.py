@@ -114,7 +114,7 @@ def imports(rows: int, lists: Path, settings: Settings) -> ImportResult:
         one = _Importing(image_list, place, settings)
         standings = race(
             tuple(one.attempts()),
-            lambda name: one.attempts()[name](),
+            lambda name, _: one.attempts()[name](),
             rounds=settings.rounds,
             warm_up=settings.warm_up,
             say=settings.say,

@@ -9,12 +9,11 @@ from pathlib import Path
 
 from scripts.benchmarks import corpus as corpora
 from scripts.benchmarks import inputs
-from scripts.benchmarks.contenders import Contender, Task
+from scripts.benchmarks.contenders import FETCHER, FLOOR, Contender, Task
 from scripts.benchmarks.corpus import Corpus, Image, Spec
-from scripts.benchmarks.delivery import missing
 from scripts.benchmarks.inputs import Listing
 from scripts.benchmarks.measure import Failure, Surroundings, Usage, environment, measure
-from scripts.benchmarks.race import Standing, race
+from scripts.benchmarks.race import Spread, Standing, race, spread
 from scripts.benchmarks.settings import Settings
 from scripts.benchmarks.web import Web, serve
 from scripts.benchmarks.workplace import Workplace, footprint, workplace
@@ -41,13 +40,31 @@ class SpeedResult:
     """Whether the images were written to memory rather than to a disk."""
     standings: tuple[Standing, ...]
 
+    def named(self, name: str) -> Standing | None:
+        return next((standing for standing in self.standings if standing.name == name), None)
+
+    @property
+    def floor(self) -> Spread | None:
+        """The rounds' ratios of fetcher's CPU to that of all of the floor together."""
+        everybody = [self.named(one.name) for one in (FETCHER, *FLOOR)]
+        usages = [one.usages for one in everybody if one is not None and one.usages]
+        if len(usages) < len(everybody):
+            return None
+        mine, *floor = usages
+        return spread(
+            [
+                usage.cpu / sum(part.cpu for part in parts)
+                for usage, *parts in zip(mine, *floor, strict=True)
+            ]
+        )
+
 
 def speed(spec: Spec, contenders: Iterable[Contender], settings: Settings) -> SpeedResult:
     """Everybody whose program was found, on the same corpus."""
     with _set_up(spec, settings) as (place, corpus, web):
         items = inputs.listing(corpus, web)
         entries = {
-            contender.name: _entry(contender, items, place.inside, f"{number}", settings)
+            contender.name: enter(contender, items, place.inside, f"{number}", settings)
             for number, contender in enumerate(contenders)
             if contender.tool.name in settings.programs
         }
@@ -66,7 +83,7 @@ def _set_up(spec: Spec, settings: Settings) -> Iterator[tuple[Workplace, Corpus,
             yield place, corpus, web
 
 
-def _entry(
+def enter(
     contender: Contender, items: Listing, directory: Path, name: str, settings: Settings
 ) -> Entry:
     entry = Entry(
@@ -94,7 +111,9 @@ def _race(
     )
     return race(
         tuple(entries),
-        lambda name: _attempt(entries[name], place, surroundings, settings.options),
+        lambda name, memory: _attempt(
+            entries[name], place, surroundings, settings.options, memory=memory
+        ),
         rounds=settings.rounds,
         warm_up=settings.warm_up,
         say=settings.say,
@@ -102,14 +121,19 @@ def _race(
 
 
 def _attempt(
-    entry: Entry, place: Workplace, surroundings: Surroundings, options: tuple[str, ...]
+    entry: Entry,
+    place: Workplace,
+    surroundings: Surroundings,
+    options: tuple[str, ...],
+    *,
+    memory: bool,
 ) -> Usage | Failure:
-    """Run once, timed; then look at what arrived, untimed."""
+    """Run once; then look at what arrived, untimed."""
     contender = entry.contender
     with place.output() as out:
         task = Task(entry.program, entry.list, entry.md5sums, out, len(entry.images), options)
-        result = measure(contender.command(task), out, surroundings)
+        result = measure(contender.command(task), out, surroundings, memory=memory)
         if isinstance(result, Failure):
             return result
-        wrong = missing(out, entry.images) or contender.check(task, entry.images)
+        wrong = contender.check(task, entry.images)
         return Failure(wrong) if wrong else result

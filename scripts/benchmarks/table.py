@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from scripts.benchmarks.contenders import ALL, FETCHER
+from scripts.benchmarks.hosts import HostsResult
 from scripts.benchmarks.imports import FETCHER as FETCHER_IMPORT
 from scripts.benchmarks.imports import SETTLED, Held, ImportResult, MemoryResult
 from scripts.benchmarks.measure import Failure
@@ -33,12 +34,14 @@ _SPEED_HEAD: Final = (
 @dataclass(slots=True)
 class Results:
     speeds: list[SpeedResult] = field(default_factory=list)
+    hosts: list[HostsResult] = field(default_factory=list)
     imports: list[ImportResult] = field(default_factory=list)
     memories: list[MemoryResult] = field(default_factory=list)
 
     @property
     def failed(self) -> bool:
         standings = [standing for result in self.speeds for standing in result.standings]
+        standings += [standing for result in self.hosts for standing in result.standings]
         standings += [standing for result in self.imports for standing in result.standings]
         return (
             any(standing.failure for standing in standings)
@@ -60,7 +63,9 @@ def speed(result: SpeedResult) -> str:
     size = f"{result.size / 1e6:,.1f} MB"
     title = f"{result.corpus}: {result.images:,} images, {size}, written {where}"
     rows = [_speed_row(standing, base, result) for standing in result.standings]
-    return _page(title, _grid(_SPEED_HEAD, rows), result.standings)
+    page = _page(title, _grid(_SPEED_HEAD, rows), result.standings)
+    floor = result.floor
+    return page if floor is None else f"{page}\nfetcher's CPU ÷ floor's: {_shown(floor)}"
 
 
 def _speed_row(standing: Standing, base: Standing | None, result: SpeedResult) -> tuple[str, ...]:
@@ -69,7 +74,7 @@ def _speed_row(standing: Standing, base: Standing | None, result: SpeedResult) -
         return (standing.name, checks, "failed", "", "", "", "")
     ratio = standing.against(base, lambda usage: usage.wall) if base else None
     cpu = spread([usage.cpu for usage in standing.usages]).median
-    peak = max(usage.peak for usage in standing.usages)
+    peak = f"{max(standing.peaks) / _MIB:,.0f}" if standing.peaks else ""
     return (
         standing.name,
         checks,
@@ -77,7 +82,32 @@ def _speed_row(standing: Standing, base: Standing | None, result: SpeedResult) -
         _shown(ratio) if ratio else "",
         f"{1000 * cpu / result.images:.2f}",
         f"{1e9 * cpu / result.size:.2f}",
-        f"{peak / _MIB:,.0f}",
+        peak,
+    )
+
+
+def hosts(result: HostsResult) -> str:
+    title = (
+        f"{result.hosts:,} hosts that answer after {1000 * result.latency:g} ms: "
+        f"{result.images:,} images, {result.size / 1e6:,.1f} MB; at most {result.limit:,.0f}/s"
+    )
+    head = ("contender", "wall, s", "of it over all", "sustained", "CPU, ms/image", "at once")
+    rows = [_hosts_row(standing, result) for standing in result.standings]
+    return _page(title, _grid(head, rows), result.standings)
+
+
+def _hosts_row(standing: Standing, result: HostsResult) -> tuple[str, ...]:
+    overall, sustained = result.overall_share(standing), result.sustained_share(standing)
+    if overall is None:
+        return (standing.name, "failed", "", "", "", "")
+    cpu = spread([usage.cpu for usage in standing.usages]).median
+    return (
+        standing.name,
+        _shown(spread([usage.wall for usage in standing.usages])),
+        _shown(overall),
+        _shown(sustained) if sustained else "",
+        f"{1000 * cpu / result.images:.2f}",
+        f"{result.most[standing.name]:,}",
     )
 
 
@@ -158,6 +188,7 @@ def as_json(
         },
         "programs": dict(versions),
         "speed": [_speed_json(result) for result in results.speeds],
+        "hosts": [_hosts_json(result) for result in results.hosts],
         "import": [_import_json(result) for result in results.imports],
         "memory": [
             {"short": _held_json(one.short), "long": _held_json(one.long), "ratio": one.growth}
@@ -173,11 +204,31 @@ def _speed_json(result: SpeedResult) -> dict[str, Any]:
         "images": result.images,
         "bytes": result.size,
         "in_memory": result.in_memory,
+        "cpu_against_floor": _spread_json(result.floor),
         "standings": [
             {
                 **_standing_json(standing),
                 "checks": _PROVES[standing.name],
                 "ratio": _spread_json(standing.against(base, lambda u: u.wall) if base else None),
+            }
+            for standing in result.standings
+        ],
+    }
+
+
+def _hosts_json(result: HostsResult) -> dict[str, Any]:
+    return {
+        "hosts": result.hosts,
+        "latency": result.latency,
+        "images": result.images,
+        "bytes": result.size,
+        "limit": result.limit,
+        "standings": [
+            {
+                **_standing_json(standing),
+                "overall_share": _spread_json(result.overall_share(standing)),
+                "sustained_share": _spread_json(result.sustained_share(standing)),
+                "most_in_flight": result.most.get(standing.name),
             }
             for standing in result.standings
         ],
@@ -208,7 +259,7 @@ def _standing_json(standing: Standing) -> dict[str, Any]:
         "failure": standing.failure.reason if standing.failure else None,
         "wall": [usage.wall for usage in standing.usages],
         "cpu": [usage.cpu for usage in standing.usages],
-        "peak": [usage.peak for usage in standing.usages],
+        "peak": standing.peaks,
     }
 
 

@@ -1,9 +1,4 @@
-"""A run that is watched while it lasts: what it says, when, and the memory of all its processes.
-
-Memory is the sum of the proportional set sizes of the processes that there are at one moment: pages
-that a fork shares count once. Its peak is that of the sum, and not the sum of peaks. Looking costs
-something, so runs whose time counts are not looked at.
-"""
+"""A run that is watched while it lasts, and told to stop: what it says, when, and what it holds."""
 
 from __future__ import annotations
 
@@ -12,18 +7,16 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event, Thread
-from types import TracebackType
-from typing import IO, Final, NamedTuple, Self
+from threading import Thread
+from typing import IO, Final, NamedTuple
 
+from scripts.benchmarks.held import MemoryWatch
 from scripts.benchmarks.measure import Failure, Surroundings, Usage
 from scripts.proofs import family
 
-EVERY: Final = 0.05
-"""Seconds between two looks at the memory."""
 _POLL: Final = 0.01
 _STOPPED: Final = 3
 """Exit code of a run that was told to stop."""
@@ -50,41 +43,6 @@ class Observed:
     def said(self, text: str) -> float | None:
         """Seconds from its start to the first line that has ``text`` in it."""
         return self.since(next((line.at for line in self.lines if text in line.text), None))
-
-
-class MemoryWatch:
-    """Looks at ``pid`` and what is below it, while the ``with`` block lasts."""
-
-    def __init__(self, pid: int, every: float = EVERY) -> None:
-        self._pid = pid
-        self._every = every
-        self._over = Event()
-        self._thread = Thread(target=self._watch, name="memory", daemon=True)
-        self.peak = 0
-        """Bytes."""
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._over.wait(self._every):
-            self.peak = max(self.peak, held_by(self._pid))
-
-
-def held_by(pid: int) -> int:
-    """Bytes that ``pid`` and its descendants hold now."""
-    members = map(family.held, (pid, *family.below(pid)))
-    return sum(held.memory for held in members if held is not None)
 
 
 def watch(
@@ -114,12 +72,9 @@ def watch(
     assert process.stderr is not None  # noqa: S101  a pipe, as asked for
     reader = Thread(target=_read, args=(process.stderr, lines), name="lines", daemon=True)
     reader.start()
-    watched = MemoryWatch(process.pid)
+    watched = MemoryWatch(lambda: (process.pid, *family.below(process.pid)))
     try:
-        if memory:
-            with watched:
-                ended = _until(process, lambda: enough(lines), began + surroundings.limit)
-        else:
+        with watched if memory else nullcontext():
             ended = _until(process, lambda: enough(lines), began + surroundings.limit)
     finally:
         with suppress(ProcessLookupError):

@@ -54,12 +54,14 @@ def bench(work: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
 
 def test_everybody_delivers_everything_in_every_round(work: Path) -> None:
     only = [argument for one in QUICK for argument in ("--only", one.name)]
-    code, report = bench(work, "--corpus", "12x3000", "--rounds", "2", "--warm-up", "0", *only)
+    code, report = bench(work, "--corpus", "12x3000", "--rounds", "1", *only)
     (result,) = report["speed"]
     assert {one["name"]: one["failure"] for one in result["standings"]} == {
         one.name: None for one in QUICK
     }
-    assert all(len(one[what]) == 2 for one in result["standings"] for what in ("wall", "cpu"))
+    sizes = {len(one[what]) for one in result["standings"] for what in ("wall", "cpu", "peak")}
+    assert sizes == {1}
+    assert result["cpu_against_floor"]["median"] > 0
     assert result["standings"][0]["ratio"] == {"median": 1, "min": 1, "max": 1}
     assert (code, result["images"], result["bytes"]) == (0, 12, 36_000)
     assert list(work.iterdir()) == []
@@ -124,3 +126,21 @@ def test_an_interruption_leaves_nothing_behind(work: Path, number: signal.Signal
             process.kill()
     assert not Path("/proc", nginx).exists()
     assert list(work.iterdir()) == []
+
+
+def test_many_hosts_that_take_their_time_are_asked_all_at_once(work: Path) -> None:
+    code, report = bench(
+        work,
+        *("hosts", "--hosts", "40", "--latency", "0.3", "--corpus", "120x300"),
+        *("--rounds", "1", "--warm-up", "0"),
+    )
+    (result,) = report["hosts"]
+    standings = {one["name"]: one for one in result["standings"]}
+    assert {name: one["failure"] for name, one in standings.items()} == {
+        "fetcher": None,
+        "floor: received": None,
+    }
+    assert all(0 < one["overall_share"]["median"] < 1 for one in standings.values())
+    assert all(0 < one["most_in_flight"] <= 40 for one in standings.values())
+    assert (code, result["images"]) == (0, 120)
+    assert result["limit"] == pytest.approx(40 / 0.3)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import os
 import socket
-import sys
 import tarfile
 import time
 from base64 import b64decode
@@ -20,10 +19,11 @@ from fetcher.model import Row, Selection
 from fetcher.source import ColumnNames, open_list
 from scripts.benchmarks import longlist
 from scripts.benchmarks.corpus import Image
+from scripts.benchmarks.hosts import sustained
 from scripts.benchmarks.longlist import LongList, obtain
 from scripts.benchmarks.measure import Failure, Surroundings
 from scripts.benchmarks.slow import slow_web
-from scripts.benchmarks.slowweb import Options
+from scripts.benchmarks.slowweb import MARK, Journal, Options
 from scripts.benchmarks.watching import Observed, watch
 
 ROWS = 3_000
@@ -140,6 +140,14 @@ def test_a_mute_web_takes_requests_and_answers_none() -> None:
         assert web.end().answered == 0
 
 
+@pytest.mark.parametrize(
+    ("marks", "rate"),
+    [([], None), ([1.0], None), ([0, 9.0, 10.0, 11.0, 12.0, 20.0], MARK * 3 / 3)],
+)
+def test_a_sustained_rate_is_that_of_the_middle(marks: list[float], rate: float | None) -> None:
+    assert sustained(Journal(marks=marks)) == rate
+
+
 # The watch.
 
 
@@ -166,21 +174,6 @@ def test_what_a_run_says_is_seen_and_it_is_told_to_stop(
     assert 0 < one <= bye <= found.usage.wall
     assert found.said("two") is None
     assert found.usage.peak == 0
-
-
-def test_memory_is_that_of_all_processes_at_once(
-    surroundings: Surroundings, tmp_path: Path
-) -> None:
-    """Two that hold 40 MB each, one after the other, and then two at once."""
-    hold = f"{sys.executable} -Sc \"x = b'x' * 40_000_000; print('held'); input()\""
-    pipe = f"(sleep 0.4; echo) | {hold}"
-    for script, least, most in (
-        (f"{pipe}; {pipe}", 40_000_000, 79_000_000),
-        (f"{pipe} & {pipe} & wait", 80_000_000, 119_000_000),
-    ):
-        found = watch(("sh", "-c", script), tmp_path, surroundings, lambda _: False, memory=True)
-        assert isinstance(found, Observed)
-        assert least < found.usage.peak < most
 
 
 @pytest.mark.parametrize(
