@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import click
+from rich.console import Console
 
 from fetcher import __version__
 from fetcher.cli import options
@@ -19,6 +21,7 @@ from fetcher.policy.hosts import GroupRule, HostGroups
 from fetcher.report import credits as crediting
 from fetcher.report import data, html
 from fetcher.report.output import STDOUT, refuse_inside, whole_file
+from fetcher.report.ticking import Ticker
 
 _WRITERS: Final[Mapping[str, Callable[..., None]]] = {
     "html": html.write,
@@ -80,9 +83,15 @@ def report(
     form = form or "html"
     target = output or (STDOUT if form in {"csv", "json"} else Path(f"report.{form}"))
     refuse_inside(directory, path, target)
-    with ManifestReader(path) as reader:
+    errors = Console(stderr=True, markup=False, emoji=False, highlight=False)
+    with (
+        ManifestReader(path) as reader,
+        Ticker(errors, time.monotonic, time.time) as ticker,
+    ):
         settings = reader.last_settings()
-        tables = reader.figures(_grouping(settings), since)
+        tables = reader.figures(
+            _grouping(settings), since, lambda name: ticker.tell(lambda: f"report  counting {name}")
+        )
     about = html.About(
         str(directory),
         datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),

@@ -24,8 +24,9 @@ from fetcher.manifest import tallies
 from fetcher.manifest.bulk import Bulk, Value
 from fetcher.manifest.leasing import Leased, Leases
 from fetcher.manifest.ring import Queue
-from fetcher.manifest.schema import PENDING, STATE_IDS, STATES
+from fetcher.manifest.selecting import selected
 from fetcher.manifest.settling import Settlement
+from fetcher.manifest.states import PENDING, STATE_IDS, STATES
 from fetcher.model import Method, Outcome, Selection, State, Tally
 from fetcher.policy.sampling import SampleSize, StratumCount, allocate, draw
 
@@ -144,14 +145,18 @@ class Audit:
     def counts(self, connection: sqlite3.Connection) -> list[StratumCount]:
         """What was found so far, by stratum."""
         found: dict[int, Counter[str]] = {}
-        for stratum, state, n in connection.execute(
-            "SELECT stratum, state, count(*) FROM audited "
-            f"WHERE audit_id = ? AND state <> {PENDING} GROUP BY stratum, state",
+        codes: dict[int, Counter[str]] = {}
+        for stratum, state, code, n in connection.execute(
+            "SELECT w.stratum, w.state, c.name, count(*) FROM audited AS w "
+            "LEFT JOIN codes AS c ON c.id = w.code "
+            f"WHERE w.audit_id = ? AND w.state <> {PENDING} GROUP BY 1, 2, 3",
             (self.audit_id,),
         ):
             found.setdefault(stratum, Counter())[STATES[state]] += n
+            if code is not None:
+                codes.setdefault(stratum, Counter())[code] += n
         return [
-            StratumCount(listed, found.get(stratum, {}))
+            StratumCount(listed, found.get(stratum, {}), codes.get(stratum, {}))
             for stratum, listed in connection.execute(
                 "SELECT stratum, listed FROM strata WHERE audit_id = ? ORDER BY stratum",
                 (self.audit_id,),
@@ -240,13 +245,13 @@ def _draw(
     connection.create_function(
         "audit_lot", 1, lambda image_id: draw(terms.seed, image_id), deterministic=True
     )
-    for table in ("drawn", "host_groups", "parts", "picked"):
+    for table in ("drawn", "host_groups", "parts"):
         connection.execute(f"DROP TABLE IF EXISTS temp.{table}")
     connection.execute(
         "CREATE TEMP TABLE host_groups AS SELECT id AS host_id, audit_group(name) AS grp FROM hosts"
     )
     connection.execute("CREATE UNIQUE INDEX temp.group_of_host ON host_groups (host_id)")
-    where = _selected(connection, selection)
+    where = selected(connection, selection)
     connection.execute(
         f"CREATE TEMP TABLE drawn AS SELECT a.asset_id, a.subset_id, g.grp, {lot} AS lot "
         "FROM assets AS a CROSS JOIN host_groups AS g ON g.host_id = a.host_id "
@@ -302,19 +307,3 @@ def _draw(
     )
     for table in ("drawn", "host_groups", "parts"):
         connection.execute(f"DROP TABLE temp.{table}")
-
-
-def _selected(connection: sqlite3.Connection, selection: Selection) -> str:
-    """The selection as SQL over ``assets AS a``, with ids in a temporary table."""
-    terms = ["1"]
-    if selection.subsets is not None:
-        known = connection.execute("SELECT id, name FROM subsets")
-        wanted = [str(number) for number, name in known if name in selection.subsets]
-        terms.append(f"a.subset_id IN ({', '.join(wanted)})")
-    if selection.ids is not None:
-        connection.execute("CREATE TEMP TABLE picked (image_id TEXT PRIMARY KEY) WITHOUT ROWID")
-        connection.executemany(
-            "INSERT INTO picked (image_id) VALUES (?)", ((i,) for i in selection.ids)
-        )
-        terms.append("a.image_id IN (SELECT image_id FROM picked)")
-    return " AND ".join(terms)

@@ -17,7 +17,7 @@ from fetcher.errors import UsageError
 from fetcher.evidence import Table
 from fetcher.manifest import questions
 from fetcher.manifest.questions import SHOWN, Question
-from fetcher.manifest.schema import STATES
+from fetcher.manifest.states import STATES
 from fetcher.model import State
 
 _RUNS_NAMED: Final = 12
@@ -34,9 +34,13 @@ class Grouping:
 
 
 def ask(
-    connection: sqlite3.Connection, grouping: Grouping, since: int | None = None
+    connection: sqlite3.Connection,
+    grouping: Grouping,
+    since: int | None,
+    observer: Callable[[str], object],
 ) -> Iterator[Table]:
-    """All of a report's tables. Call it within a transaction.
+    """All of a report's tables. Call it within a transaction. ``observer`` is told the name of each
+    before it is asked for.
 
     Raises ``UsageError`` if there is no run ``since``.
     """
@@ -44,6 +48,7 @@ def ask(
         _require_run(connection, since)
     _add_square_root(connection)
     for question in _questions(connection, grouping, since):
+        observer(question.name)
         yield answer(connection, question)
 
 
@@ -92,6 +97,7 @@ def _questions(
     yield questions.suspect_digests()
     yield questions.audits()
     yield questions.audit_rates()
+    yield questions.audit_codes()
     yield questions.link_rot()
     span = _last_span(connection)
     if span is not None:

@@ -8,7 +8,7 @@ plain file. One whose run was killed has its WAL beside it, and is read with it.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +21,8 @@ from fetcher.manifest import exporting, figures, guard, memories, reopening, sch
 from fetcher.manifest.damage import blamed, require_all_pages
 from fetcher.manifest.faults import translated
 from fetcher.manifest.figures import Grouping
-from fetcher.manifest.places import require_plain_files
+from fetcher.manifest.migrations import MIGRATIONS
+from fetcher.manifest.places import require_manifest, require_plain_files
 from fetcher.manifest.reopening import Reopened
 from fetcher.model import HostMemory, Selection, State, Tally
 from fetcher.policy.reopening import Reopening
@@ -50,10 +51,17 @@ class ManifestReader:
         with self._moment():
             return tallies.read_selected(self._connection, selection)
 
-    def figures(self, grouping: Grouping, since: int | None = None) -> list[Table]:
-        """What a report shows, all of one moment. Raises ``UsageError`` if no run is ``since``."""
+    def figures(
+        self,
+        grouping: Grouping,
+        since: int | None = None,
+        observer: Callable[[str], object] = len,
+    ) -> list[Table]:
+        """What a report shows, all of one moment; ``observer`` is told of each before it is asked
+        for. Raises ``UsageError`` if no run is ``since``.
+        """
         with self._moment():
-            return list(figures.ask(self._connection, grouping, since))
+            return list(figures.ask(self._connection, grouping, since, observer))
 
     def last_settings(self) -> dict[str, Any]:
         """The configuration that the last run worked with; empty if there was none."""
@@ -116,15 +124,6 @@ class ManifestReader:
         self.close()
 
 
-def require_manifest(path: Path) -> None:
-    """Raises ``ManifestUnusableError`` if there is none: only a run makes one."""
-    if not path.is_file():
-        raise ManifestUnusableError(
-            f"There is no manifest {path}.",
-            hint="Name the folder that fetcher mirror wrote to, or the file with --manifest.",
-        )
-
-
 def _connect(path: Path) -> sqlite3.Connection:
     if not path.with_name(path.name + "-wal").exists() and _expects_log(path):
         # SQLite would make one. Without it, all there is is in the file, and nobody writes.
@@ -166,7 +165,7 @@ def _require_current(version: int, path: Path) -> None:
             f"The manifest {path} is empty: the run that made it was stopped at once.",
             hint="Give its command again.",
         )
-    if version < len(schema.MIGRATIONS):
+    if version < len(MIGRATIONS):
         raise ManifestUnusableError(
             f"The manifest {path} was written by an older fetcher.",
             hint="Any command that runs, such as fetcher mirror, brings it up to date.",

@@ -15,7 +15,8 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
-from fetcher.manifest.schema import FOUND, PENDING, ROOM, STATE_IDS, STATES
+from fetcher.manifest.schema import ROOM
+from fetcher.manifest.states import FOUND, PENDING, STATE_IDS, STATES
 from fetcher.manifest.tallies import STORED_BYTES, TallyChanges
 from fetcher.model import State
 from fetcher.policy.reopening import Reopening
@@ -29,7 +30,7 @@ _REOPEN: Final = (
 )
 _GROUPS: Final = (
     "SELECT a.subset_id, a.state, a.code, count(*), total(a.expected_size), "
-    f"total({STORED_BYTES}) FROM assets AS a WHERE {{where}} GROUP BY 1, 2, 3"
+    f"total({STORED_BYTES}) FROM assets AS a {{by}} WHERE {{where}} GROUP BY 1, 2, 3"
 )
 _CHOSEN: Final = "a.asset_id IN (SELECT value FROM json_each(?))"
 
@@ -81,7 +82,8 @@ class Filter:
 def count(connection: sqlite3.Connection, wanted: Reopening) -> list[Reopened]:
     """What ``wanted`` would put back; changes nothing."""
     chosen = Filter(connection, wanted)
-    return _named(connection, connection.execute(_GROUPS.format(where=chosen.sql), chosen.values))
+    groups = _GROUPS.format(by="", where=chosen.sql)
+    return _named(connection, connection.execute(groups, chosen.values))
 
 
 def slices(connection: sqlite3.Connection) -> Iterator[tuple[int, int]]:
@@ -117,16 +119,24 @@ def reopen_audited(
     return _reopen(connection, where, (audit_id, *bounds), now)
 
 
-def reopen_found(connection: sqlite3.Connection, now: float) -> list[Reopened]:
-    """Put back what audits found there and did not keep. Call it within a transaction."""
+def reopen_found(
+    connection: sqlite3.Connection, selected: str, bounds: tuple[int, int], now: float
+) -> list[Reopened]:
+    """Put back what audits found there and did not keep, in one slice of the assets. ``selected``
+    is a condition on them. Call it within a transaction.
+    """
     states = ", ".join(map(str, FOUND))
-    return _reopen(connection, f"a.path IS NULL AND a.state IN ({states})", (), now)
+    where = (
+        f"a.path IS NULL AND a.state IN ({states}) AND a.asset_id > ? AND a.asset_id <= ? "
+        f"AND {selected}"
+    )
+    return _reopen(connection, where, bounds, now, by="INDEXED BY found_not_stored")
 
 
 def _reopen(
-    connection: sqlite3.Connection, where: str, values: Sequence[Any], now: float
+    connection: sqlite3.Connection, where: str, values: Sequence[Any], now: float, *, by: str = ""
 ) -> list[Reopened]:
-    groups = connection.execute(_GROUPS.format(where=where), values).fetchall()
+    groups = connection.execute(_GROUPS.format(by=by, where=where), values).fetchall()
     if not groups:
         return []
     changes = TallyChanges()
@@ -134,7 +144,7 @@ def _reopen(
         changes.shift((subset, state, code), -n, -int(expected), -int(stored))
         changes.shift((subset, PENDING, 0), n, int(expected), 0)
     changes.write(connection)
-    connection.execute(f"UPDATE assets AS a SET {_REOPEN} WHERE {where}", (int(now), *values))
+    connection.execute(f"UPDATE assets AS a {by} SET {_REOPEN} WHERE {where}", (int(now), *values))
     return _named(connection, groups)
 
 

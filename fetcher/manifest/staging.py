@@ -24,7 +24,8 @@ from typing import Final, Protocol
 
 from fetcher.manifest.extras import DECODED
 from fetcher.manifest.origins import standing
-from fetcher.manifest.schema import PENDING, ROOM
+from fetcher.manifest.schema import ROOM
+from fetcher.manifest.states import PENDING
 from fetcher.model import Expectation, Row
 from fetcher.ports import StagedRows
 

@@ -9,21 +9,33 @@ population. Its interval is Wilson's score interval (E. B. Wilson, 1927, J. Am. 
 209-212) with an effective sample size in place of the number of images (L. Kish, 1965, Survey
 Sampling, section 11.7), which is 1 / sum(W² / n) over the strata, W a stratum's part of the
 population and n the images settled in it. With proportional strata that is their number; where
-small strata are overrepresented it is less. What strata that differ, and a sample that is a large
-part of the population, gain in precision is left out, so the interval covers the truth at least as
-often as it says. A census has no interval: both of its ends are the share itself.
+small strata are overrepresented it is less.
+
+Of one, two or three images that were found, or that were not, Wilson's end on their side comes too
+near: of what one image in 3,000 is, a sample of 300 would cover the truth 90 times in 100. So there
+it is set back to the Poisson limit, scaled to the estimate, as L. D. Brown, T. T. Cai and
+A. DasGupta modify it (2001, Stat. Sci. 16, 101-133, section 4.1.1).
+
+What strata that differ, and a sample that is a large part of the population, gain in precision is
+left out. That widens the interval (at half of the population by two fifths); a correction for it
+was measured to cover as little as 87 % for rare kinds. A census has no interval: both of its ends
+are the share itself. ``scripts/prove audit`` measures how often intervals cover the truth.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 Z: Final = 1.959963984540054
 """The 97.5 % quantile of the normal distribution: intervals of 95 %."""
+FEW: Final = {1: 0.051293294387550516, 2: 0.35536151069866184, 3: 0.817691447163953}
+"""Of so many events, the mean below which as many or more come in less than 5 % of all cases: half
+of the 5 % quantile of chi square with twice as many degrees of freedom."""
 _LARGEST_COUNT: Final = 10**12
 
 
@@ -98,6 +110,8 @@ class StratumCount(NamedTuple):
     listed: int
     found: Mapping[str, int]
     """Settled images by state."""
+    codes: Mapping[str, int] = MappingProxyType({})
+    """Those of them that have one, by code."""
 
 
 class Rate(NamedTuple):
@@ -123,18 +137,37 @@ def rate(strata: Sequence[StratumCount], states: frozenset[str]) -> Rate | None:
 
     Strata of which nothing is settled (yet) are left out, as if they were not there.
     """
-    told = [(s.listed, sum(s.found.values()), s) for s in strata]
-    told = [(listed, n, s) for listed, n, s in told if n]
+    return _rate(
+        (s.listed, sum(s.found.values()), sum(s.found.get(state, 0) for state in states))
+        for s in strata
+    )
+
+
+def code_rate(strata: Sequence[StratumCount], code: str) -> Rate | None:
+    """The same of what has ``code``."""
+    return _rate((s.listed, sum(s.found.values()), s.codes.get(code, 0)) for s in strata)
+
+
+def _rate(counts: Iterable[tuple[int, int, int]]) -> Rate | None:
+    """``counts`` are, of each stratum, images listed, settled, and found to be so."""
+    strata = list(counts)
+    told = [(listed, n, found) for listed, n, found in strata if n]
     population = sum(listed for listed, _, _ in told)
     if not population:
         return None
     share = spread = 0.0
-    for listed, n, stratum in told:
+    for listed, n, found in told:
         weight = listed / population
-        share += weight * sum(stratum.found.get(state, 0) for state in states) / n
+        share += weight * found / n
         spread += weight * weight / n
     share = min(1.0, share)  # not a rounding error more
     size = sum(n for _, n, _ in told)
-    if size == sum(s.listed for s in strata):
+    if size == sum(listed for listed, _, _ in strata):
         return Rate(share, share, share, size)
-    return Rate(share, *wilson(share, 1 / spread), size)
+    low, high = wilson(share, 1 / spread)
+    images = sum(found for _, _, found in told)
+    if images in FEW:
+        low = min(low, share * FEW[images] / images)
+    if size - images in FEW:
+        high = max(high, 1 - (1 - share) * FEW[size - images] / (size - images))
+    return Rate(share, low, high, size)

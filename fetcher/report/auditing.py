@@ -12,7 +12,7 @@ from rich.text import Text
 
 from fetcher.model import State, Tally
 from fetcher.policy.codes import CODES
-from fetcher.policy.sampling import StratumCount, rate
+from fetcher.policy.sampling import Rate, StratumCount, code_rate, rate
 from fetcher.report.text import printable
 
 RATES: Final[dict[str, frozenset[State]]] = {
@@ -50,6 +50,7 @@ class About:
 def as_dict(about: About, tally: Tally, strata: Sequence[StratumCount]) -> dict[str, object]:
     """The contract of ``audit --json``. Rates are shares between 0 and 1."""
     rates = {name: rate(strata, _names(states)) for name, states in RATES.items()}
+    by_code = {code: code_rate(strata, code) for code in sorted(tally.codes)}
     return {
         "audit": about.audit,
         "method": about.method,
@@ -61,6 +62,7 @@ def as_dict(about: About, tally: Tally, strata: Sequence[StratumCount]) -> dict[
         "states": {str(state): tally.states.get(state, 0) for state in State},
         "codes": dict(sorted(tally.codes.items())),
         "rates": {name: found._asdict() for name, found in rates.items() if found is not None},
+        "code_rates": {c: found._asdict() for c, found in by_code.items() if found is not None},
         "rows": {
             "read": tally.rows.read,
             "accepted": tally.rows.accepted,
@@ -87,7 +89,7 @@ def show(console: Console, about: About, tally: Tally, strata: Sequence[StratumC
         table.add_row(
             f"{n:,}",
             f"{found.share:.2%}",
-            f"{found.low:.2%} to {found.high:.2%}" if found.low < found.high else "",
+            _interval(found),
             name,
             _MEANINGS[name],
         )
@@ -96,12 +98,15 @@ def show(console: Console, about: About, tally: Tally, strata: Sequence[StratumC
     console.print(table)
     if tally.codes:
         codes = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
-        codes.add_column(justify="right")
+        for _ in range(3):
+            codes.add_column(justify="right")
         codes.add_column()
         codes.add_column(style="dim")
         for code, n in sorted(tally.codes.items(), key=lambda item: -item[1]):
             meaning = CODES[code].meaning if code in CODES else ""
-            codes.add_row(f"{n:,}", Text(printable(code)), meaning)
+            found = code_rate(strata, code)
+            share = "" if found is None else f"{found.share:.2%}"
+            codes.add_row(f"{n:,}", share, _interval(found), Text(printable(code)), meaning)
         console.print(Text("\nwhy"))
         console.print(codes)
     rows = tally.rows
@@ -111,6 +116,13 @@ def show(console: Console, about: About, tally: Tally, strata: Sequence[StratumC
             f"duplicate {rows.duplicate:,} + rejected {rows.rejected:,}"
         )
     )
+
+
+def _interval(found: Rate | None) -> str:
+    """Nothing where there is nothing to estimate."""
+    if found is None or found.low >= found.high:
+        return ""
+    return f"{found.low:.2%} to {found.high:.2%}"
 
 
 def _names(states: frozenset[State]) -> frozenset[str]:

@@ -274,12 +274,15 @@ def _next_step(low: int) -> int:
 
 
 def _of_link_rot(figure: Any, table: Table) -> str:
-    runs, days, shares = _columns(table, "run", "day", "gone_share")
-    runs, days, shares = runs[-_BARS:], days[-_BARS:], shares[-_BARS:]
-    names = [_name(f"{day}, run {run}") for day, run in zip(days, runs, strict=True)]
+    columns = _columns(table, "run", "audit", "day", "gone_share")
+    runs, audits, days, shares = (column[-_BARS:] for column in columns)
+    names = [
+        _name(f"{day}, run {run}" if audit is None else f"{day}, audit {audit}")
+        for day, run, audit in zip(days, runs, audits, strict=True)
+    ]
     said = [shown("share", share) for share in shares]
     _bars(figure, names, shares, _STATES[State.GONE], said)
-    return "Share of the clear answers that said gone, by run: " + _told(names, said)
+    return "Share of the clear answers that said gone, by run or audit: " + _told(names, said)
 
 
 def _of_timeline(figure: Any, table: Table) -> str:

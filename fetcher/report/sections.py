@@ -145,16 +145,24 @@ SECTIONS: Final = (
                 "audit_rates",
                 "What audits say of the whole list",
                 "Shares of the images listed, with 95 % intervals: Wilson's, of the sum weighted "
-                "over the strata, with Kish's effective sample size 1 / sum(W² / n). Of a whole "
-                "list there is nothing to estimate.",
+                "over the strata, with Kish's effective sample size 1 / sum(W² / n); for up to "
+                "three images set back to the Poisson limit, as Brown, Cai and DasGupta do. Of a "
+                "whole list there is nothing to estimate.",
                 "There was no audit.",
+            ),
+            View(
+                "audit_codes",
+                "The same by code",
+                "What is present has no code.",
+                "No audit found anything but what is present.",
             ),
             View(
                 "link_rot",
                 "What each run found",
-                "Of the images that the run asked for, by the last attempt in it. A run that asked "
-                "only for a part says nothing of the rest, and one that resumes asks for what is "
-                "left, which is no random part. The share that is gone is of the clear answers.",
+                "Of the images that the run asked for, by the last attempt in it; an audit counts "
+                "once, however many runs it took. A run that asked only for a part says nothing of "
+                "the rest, and a mirror's that resumes asks for what is left, which is no random "
+                "part. The share that is gone is of the clear answers.",
                 "No run has asked for an image yet.",
             ),
             View(
@@ -184,7 +192,7 @@ SECTIONS: Final = (
             ),
             View("lists", "Image lists", empty="No list was read."),
             View("rejected", "Rows that could not be used", empty="Every row could be used."),
-            View("runs", "Runs", empty="There was no run."),
+            View("runs", "Runs", "The last hundred.", empty="There was no run."),
             View("settings", "Settings of the last run", empty="No run has noted its settings."),
         ),
     ),

@@ -21,8 +21,10 @@ from fetcher.source.table import Table
 
 FIRST: Final = 500
 """Rows of the first batch of a table: fetching waits for it."""
-BATCH: Final = 5_000
+BATCH: Final = 1_000
 """Rows that are committed together: some ten milliseconds of work."""
+STAGED: Final = 2_500
+"""The same of rows that were staged."""
 _REPEATS: Final = 8
 """How often a column's texts must occur in the first batch, on average, to be kept as numbers."""
 _REPEATED: Final = 256
@@ -145,7 +147,7 @@ class _Telling:
         else:
             self._flush_span()
             self._span = Span(span.line, list(span.lines))
-        if len(self._span.lines) >= BATCH:
+        if len(self._span.lines) >= STAGED:
             self._flush_span()
 
     def _flush_span(self) -> None:

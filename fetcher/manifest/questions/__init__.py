@@ -20,7 +20,7 @@ from fetcher.manifest.questions.arrivals import (
     suspect_digests,
     suspect_redirects,
 )
-from fetcher.manifest.questions.audits import audit_rates, audits
+from fetcher.manifest.questions.audits import audit_codes, audit_rates, audits
 from fetcher.manifest.questions.changes import (
     since_examples,
     since_kinds,
@@ -52,6 +52,7 @@ from fetcher.manifest.questions.standing import (
 )
 from fetcher.manifest.questions.work import (
     BINS,
+    RUNS,
     attempts,
     bin_width,
     link_rot,
@@ -69,12 +70,14 @@ __all__ = [
     "NONE",
     "OTHERS",
     "PRESENT",
+    "RUNS",
     "SHOWN",
     "SIZE_CLASSES",
     "SIZE_STEPS",
     "SUSPICIOUS",
     "Question",
     "attempts",
+    "audit_codes",
     "audit_rates",
     "audits",
     "bin_width",

@@ -32,14 +32,16 @@ def sizes() -> Question:
     )
     return Question(
         "sizes",
-        f"""SELECT CASE below {starts} END AS from_bytes, nullif(below, 0) AS below_bytes,
+        f"""WITH counted AS MATERIALIZED (
+    SELECT iif(expected_size IS NULL, NULL, {bin_of("expected_size")}) AS listed,
+    iif(actual_size IS NULL, NULL, {bin_of("actual_size")}) AS received, count(*) AS n
+    FROM images GROUP BY 1, 2
+)
+SELECT CASE below {starts} END AS from_bytes, nullif(below, 0) AS below_bytes,
     sum(listed) AS listed, sum(received) AS received
 FROM (
-    SELECT {bin_of("expected_size")} AS below, count(*) AS listed, 0 AS received
-    FROM images WHERE expected_size IS NOT NULL GROUP BY 1
-    UNION ALL
-    SELECT {bin_of("actual_size")} AS below, 0, count(*)
-    FROM images WHERE actual_size IS NOT NULL GROUP BY 1
+    SELECT listed AS below, n AS listed, 0 AS received FROM counted WHERE listed IS NOT NULL
+    UNION ALL SELECT received, 0, n FROM counted WHERE received IS NOT NULL
 ) GROUP BY below ORDER BY from_bytes""",
     )
 

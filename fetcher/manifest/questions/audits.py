@@ -12,7 +12,7 @@ from typing import Final
 
 from fetcher.manifest.questions.common import PRESENT, Question, quoted, states_within
 from fetcher.model import State
-from fetcher.policy.sampling import Z
+from fetcher.policy.sampling import FEW, Z
 
 _KINDS: Final = {
     "present": PRESENT,
@@ -56,14 +56,24 @@ FROM (
 
 
 def audit_rates() -> Question:
+    """Of what is settled, by kind."""
+    return _rates("audit_rates", "kind", _kind("s.name"))
+
+
+def audit_codes() -> Question:
+    """The same by code; what is present has none."""
+    return _rates("audit_codes", "code", "(SELECT name FROM codes WHERE id = w.code)")
+
+
+def _rates(name: str, key: str, value: str) -> Question:
     z, z2 = repr(Z), repr(Z * Z)
     half = f"{z} * sqrt(max(0.0, p * (1 - p)) / e + {z2} / (4 * e * e))"
     low = f"max(0.0, (p + {z2} / (2 * e) - {half}) / (1 + {z2} / e))"
     high = f"min(1.0, (p + {z2} / (2 * e) + {half}) / (1 + {z2} / e))"
     return Question(
-        "audit_rates",
+        name,
         f"""WITH told AS (
-    SELECT w.audit_id, w.stratum, {_kind("s.name")} AS kind, count(*) AS n
+    SELECT w.audit_id, w.stratum, {value} AS {key}, count(*) AS n
     FROM audited AS w JOIN states AS s ON s.id = w.state
     WHERE s.name <> {quoted(State.PENDING)} GROUP BY 1, 2, 3
 ), parts AS (
@@ -75,15 +85,24 @@ def audit_rates() -> Question:
     SELECT p.audit_id, 1 / sum(1.0 * p.listed / w.listed * p.listed / w.listed / p.n) AS e
     FROM parts AS p JOIN wholes AS w USING (audit_id) GROUP BY 1
 ), shares AS (
-    SELECT t.audit_id, t.kind, sum(t.n) AS images,
+    SELECT t.audit_id, t.{key}, sum(t.n) AS images, max(w.n) AS settled,
         min(1.0, sum(1.0 * p.listed / w.listed * t.n / p.n)) AS p,
         max(w.n) = (SELECT sum(listed) FROM strata WHERE audit_id = t.audit_id) AS census
     FROM told AS t JOIN parts AS p USING (audit_id, stratum) JOIN wholes AS w USING (audit_id)
-    GROUP BY 1, 2
+    WHERE t.{key} IS NOT NULL GROUP BY 1, 2
+), few (images, poisson) AS (
+    VALUES {", ".join(f"({images}, {poisson!r})" for images, poisson in FEW.items())}
+), ends AS (
+    SELECT *,
+        {low} AS low,
+        coalesce((SELECT p * poisson / f.images FROM few AS f WHERE f.images = s.images), 1) AS few,
+        {high} AS high,
+        coalesce((SELECT 1 - (1 - p) * poisson / f.images FROM few AS f
+            WHERE f.images = settled - s.images), 0) AS many
+    FROM shares AS s JOIN sizes USING (audit_id)
 )
-SELECT audit_id AS audit, kind, images, w.n AS settled, round(100 * p, 4) AS share,
-    round(100 * iif(census, p, {low}), 4) AS low_share,
-    round(100 * iif(census, p, {high}), 4) AS high_share, round(e, 1) AS effective_size
-FROM shares JOIN sizes USING (audit_id) JOIN wholes AS w USING (audit_id)
-ORDER BY audit, images DESC, kind""",
+SELECT audit_id AS audit, {key}, images, settled, round(100 * p, 4) AS share,
+    round(100 * iif(census, p, min(low, few)), 4) AS low_share,
+    round(100 * iif(census, p, max(high, many)), 4) AS high_share, round(e, 1) AS effective_size
+FROM ends ORDER BY audit, images DESC, {key}""",
     )

@@ -47,8 +47,9 @@ FROM (
 
 def subsets(present: Sequence[State]) -> Question:
     counted = (
-        f"SELECT iif(subset = '', {quoted(NONE)}, subset) AS subset, state, count(*) AS n\n"
-        "FROM images GROUP BY subset, state"
+        f"SELECT iif(b.name = '', {quoted(NONE)}, b.name) AS subset, s.name AS state, a.n\n"
+        "FROM (SELECT subset_id, state, count(*) AS n FROM assets GROUP BY subset_id, state) AS a\n"
+        "JOIN subsets AS b ON b.id = a.subset_id JOIN states AS s ON s.id = a.state"
     )
     return _by("subsets", "subset", counted, present, "images DESC, subset")
 
@@ -91,13 +92,12 @@ _LICENCE_COLUMNS: Final = ("license", "licence", "licenseurl", "license_url", "l
 
 def licences(present: Sequence[State]) -> Question:
     names = within(quoted(name) for name in _LICENCE_COLUMNS)
-    counted = f"""WITH place AS (
-    SELECT l.id AS layout_id,
-        (SELECT key FROM json_each(l.name) WHERE lower(value) IN {names} LIMIT 1) AS at
+    counted = f"""WITH place AS MATERIALIZED (
+    SELECT l.id AS layout_id, '$[' ||
+        (SELECT key FROM json_each(l.name) WHERE lower(value) IN {names} LIMIT 1) || ']' AS at
     FROM layouts AS l
 ), told AS (
-    SELECT a.state,
-        iif(p.at IS NULL, NULL, json_extract(d.extra, '$[' || p.at || ']')) AS member
+    SELECT a.state, iif(p.at IS NULL, NULL, json_extract(d.extra, p.at)) AS member
     FROM assets AS a JOIN details AS d ON d.asset_id = a.asset_id
     JOIN place AS p ON p.layout_id = d.layout_id
 ), counted AS (
@@ -121,17 +121,26 @@ def upload_years(present: Sequence[State]) -> Question:
     years = "\n".join(
         f"        WHEN photo < {below} THEN {quoted(year)}" for below, year in uploads.boundaries()
     )
+    # The number begins the URL's last part: behind the host come two or three. LIMIT keeps SQLite
+    # from writing what is taken apart once into each place where it is used.
     counted = f"""SELECT CASE
         WHEN photo IS NULL THEN {quoted(uploads.UNKNOWN)}
 {years}
         ELSE {quoted(uploads.LATER)} END AS upload_year,
-    state, n
+    s.name AS state, n
 FROM (
-    SELECT iif(url GLOB 'http*://*.staticflickr.com/*', nullif(
-        CAST(replace(url, rtrim(url, replace(url, '/', '')), '') AS INTEGER), 0), NULL
-    ) / {uploads.STEP} * {uploads.STEP} AS photo, state, count(*) AS n
-    FROM images GROUP BY 1, 2
-)"""
+    SELECT nullif(CAST(part AS INTEGER), 0) / {uploads.STEP} * {uploads.STEP} AS photo,
+        state, count(*) AS n
+    FROM (
+        SELECT substr(part, instr(part, '/') + 1) AS part, state FROM (
+            SELECT substr(part, instr(part, '/') + 1) AS part, state FROM (
+                SELECT iif(url GLOB 'http*://*.staticflickr.com/*',
+                    substr(url, instr(url, '.staticflickr.com/') + 18), NULL) AS part, state
+                FROM assets LIMIT -1
+            ) LIMIT -1
+        ) LIMIT -1
+    ) GROUP BY 1, 2
+) AS a JOIN states AS s ON s.id = a.state"""
     return _by("upload_years", "upload_year", counted, present, "upload_year")
 
 
@@ -143,14 +152,14 @@ def size_classes(present: Sequence[State]) -> Question:
     starts = " ".join(f"WHEN {n} THEN {start}" for n, start in enumerate(bounds))
     ends = " ".join(f"WHEN {n} THEN {end}" for n, end in enumerate(SIZE_CLASSES))
     counted = f"""SELECT CASE class {starts} END AS from_bytes,
-    CASE class {ends} END AS below_bytes, state, n
+    CASE class {ends} END AS below_bytes, s.name AS state, n
 FROM (
     SELECT CASE
         WHEN expected_size IS NULL THEN NULL
     {indented(whens).lstrip()}
         ELSE {len(SIZE_CLASSES)} END AS class, state, count(*) AS n
-    FROM images GROUP BY class, state
-)"""
+    FROM assets GROUP BY class, state
+) AS a JOIN states AS s ON s.id = a.state"""
     return _by(
         "size_classes",
         "from_bytes, below_bytes",

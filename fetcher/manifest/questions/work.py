@@ -15,6 +15,9 @@ from fetcher.model import State
 
 BINS: Final = 60
 """Of a run's time, at most."""
+RUNS: Final = 100
+"""The last ones are told of by themselves; a mirror that is looked after daily has thousands."""
+_LAST_RUNS: Final = f"(SELECT id FROM runs ORDER BY id DESC LIMIT {RUNS})"
 
 
 def attempts() -> Question:
@@ -41,7 +44,9 @@ FROM images GROUP BY attempts ORDER BY tries""",
 
 
 def link_rot() -> Question:
-    """What each run found: the last attempt at each image in it decides."""
+    """What each run found, by the last attempt at each image in it; an audit is one, in however
+    many runs it was done, and its book says what it came to.
+    """
     kinds = {
         "present": "c.name IS NULL",
         "altered": of_state(State.MISMATCHED),
@@ -54,16 +59,25 @@ def link_rot() -> Question:
     clear = f"sum(iif({kinds['unclear']}, 0, n))"
     return Question(
         "link_rot",
-        f"""SELECT t.run_id AS run, strftime('%Y-%m-%d', r.started_at, 'unixepoch') AS day,
+        f"""SELECT t.run_id AS run, t.audit_id AS audit,
+    strftime('%Y-%m-%d', r.started_at, 'unixepoch') AS day,
     sum(n) AS images,
     {columns},
     {share(f"sum(iif({kinds['gone']}, n, 0))", clear)} AS gone_share
 FROM (
-    SELECT run_id, code, count(*) AS n
-    FROM (SELECT run_id, code, max(n) FROM attempts GROUP BY asset_id, run_id)
+    SELECT run_id, NULL AS audit_id, code, count(*) AS n
+    FROM (
+        SELECT run_id, code, lead(run_id) OVER (PARTITION BY asset_id ORDER BY n) AS next_run
+        FROM attempts
+    ) WHERE next_run IS NOT run_id
+        AND run_id NOT IN (SELECT id FROM runs WHERE audit_id IS NOT NULL)
     GROUP BY run_id, code
+    UNION ALL SELECT d.first_run, d.id, w.code, count(*)
+    FROM audited AS w JOIN audits AS d ON d.id = w.audit_id
+    WHERE w.run_id IS NOT NULL GROUP BY d.id, w.code
 ) AS t JOIN runs AS r ON r.id = t.run_id LEFT JOIN codes AS c ON c.id = t.code
-GROUP BY t.run_id ORDER BY t.run_id""",
+WHERE t.run_id IN {_LAST_RUNS}
+GROUP BY t.run_id, t.audit_id ORDER BY t.run_id""",
     )
 
 
@@ -101,13 +115,14 @@ _WIDTHS: Final = tuple(
 def runs() -> Question:
     return Question(
         "runs",
-        """SELECT r.id AS run, strftime('%Y-%m-%dT%H:%M:%SZ', r.started_at, 'unixepoch') AS started,
+        f"""SELECT r.id AS run,
+    strftime('%Y-%m-%dT%H:%M:%SZ', r.started_at, 'unixepoch') AS started,
     strftime('%Y-%m-%dT%H:%M:%SZ', r.ended_at, 'unixepoch') AS ended,
     r.exit_code, r.reason, r.version, coalesce(a.n, 0) AS attempts,
     coalesce(a.received, 0) AS received_bytes, r.command
 FROM runs AS r LEFT JOIN (
     SELECT run_id, count(*) AS n, sum(received) AS received FROM attempts GROUP BY run_id
-) AS a ON a.run_id = r.id ORDER BY r.id""",
+) AS a ON a.run_id = r.id WHERE r.id IN {_LAST_RUNS} ORDER BY r.id""",
     )
 
 
