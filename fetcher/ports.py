@@ -340,6 +340,22 @@ class SourceCursor:
     complete: bool
 
 
+@dataclass(frozen=True, slots=True)
+class StagedRows:
+    """Rows of one source, line after line, that another process has made ready for the manifest:
+    ``image`` is in a form of the manifest's own.
+    """
+
+    line: int
+    """Of the first."""
+    count: int
+    image: bytes
+
+    @property
+    def through(self) -> int:
+        return self.line + self.count - 1
+
+
 class RowBook(Protocol):
     """The manifest as an import sees it. A batch and the reading position commit together."""
 
@@ -356,6 +372,12 @@ class RowBook(Protocol):
         self, source_id: int, rows: Sequence[Row | BadRow], through_line: int
     ) -> RowTally:
         """Commit a batch; the tally is the batch's."""
+
+    async def number_texts(self, texts: Sequence[str]) -> dict[str, int]:
+        """Numbers for texts that repeat themselves, for whoever stages rows."""
+
+    async def import_staged(self, source_id: int, staged: StagedRows) -> RowTally:
+        """Commit a batch that was made ready; otherwise as ``import_rows``."""
 
     async def finish_source(self, source_id: int) -> None:
         """The table has been read to its end."""
