@@ -57,8 +57,9 @@ class Flatness:
     """Per minute, likewise."""
     minutes: float
     """That all of Open Images would take."""
+    early_at: float
+    """Seconds: ``EARLY``, or as soon after as there is a sample; else the last."""
     early: Held
-    """At ``EARLY``, or as soon after as there is a sample."""
     first: Held
     last: Held
 
@@ -71,7 +72,7 @@ class Flatness:
     def line(self) -> str:
         early, last = self.early, self.last
         return (
-            f"{self.name}: {_mib(early.own)} of its own after {EARLY / 60:.0f} minutes, "
+            f"{self.name}: {_mib(early.own)} of its own after {self.early_at / 60:.0f} minutes, "
             f"{_mib(last.own)} in the end (with its share of the common {_mib(early.memory)} and "
             f"{_mib(last.memory)}), {self.memory / 1024:+.1f} KiB a minute: "
             f"{_mib(self.memory * self.minutes)} over all of Open Images; "
@@ -96,6 +97,7 @@ def flatness(samples: Sequence[Sample], pace: float) -> list[Flatness]:
             slope([(sample.at / 60, of(sample).own) for sample in after]),
             slope([(sample.at / 60, of(sample).descriptors) for sample in after]),
             OPEN_IMAGES / pace,
+            early.at,
             of(early),
             of(samples[0]),
             of(samples[-1]),
