@@ -39,14 +39,15 @@ PATH: Final = (
 """As the view ``images`` has it, which knows no asset ids."""
 _SIZE: Final = f"coalesce(a.actual_size, iif(a.state = {VERIFIED}, a.expected_size, NULL))"
 _MD5: Final = f"coalesce(a.actual_md5, iif(a.state = {VERIFIED}, a.expected_md5, NULL))"
-_OFFSET: Final = (
+OFFSET: Final = (
     "iif(substr(a.path, 1, 1) = '#', CAST(substr(a.path, instr(a.path, ':') + 1) AS INTEGER), NULL)"
 )
+"""Of an image in a shard: its first byte there."""
 
 _STORED: Final = (
     "SELECT count(*), coalesce(max(asset_id), 0), "
     "json_group_array(json_array(asset_id, path, size, md5, offset)) FROM ("
-    f"SELECT a.asset_id, {PATH} AS path, {_SIZE} AS size, {_MD5} AS md5, {_OFFSET} AS offset "
+    f"SELECT a.asset_id, {PATH} AS path, {_SIZE} AS size, {_MD5} AS md5, {OFFSET} AS offset "
     "FROM assets AS a CROSS JOIN subsets AS s ON s.id = a.subset_id "
     "WHERE a.asset_id > ? AND a.path IS NOT NULL AND a.asset_id % ? = ? "
     "ORDER BY a.asset_id LIMIT ?)"
