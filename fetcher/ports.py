@@ -92,7 +92,8 @@ class Transport(Protocol):
 class Staged:
     """Bytes that are written whole, but neither durable nor under their final name yet."""
 
-    temporary: Path
+    temporary: str
+    """Its path."""
     key: str
     """Where they will be, relative to DIR, with forward slashes."""
     size: int
@@ -193,8 +194,10 @@ class Landing(Protocol):
         ``broken`` if a bug has ended the landing, after which nothing more is delivered.
         """
 
-    def submit(self, asset: Asset, arrival: Arrival) -> None:
-        """Take over an arrival, its spool file included."""
+    def submit(self, asset: Asset, arrival: Arrival) -> bool:
+        """Take over an arrival, its spool file included. Whether it will be delivered before the
+        loop waits for anything: then nobody needs to be told of the arrival alone.
+        """
 
     async def close(self) -> None:
         """Finish what was submitted, deliver it, and end."""
@@ -232,6 +235,10 @@ class Report(NamedTuple):
 
     asset_id: int
     result: Arrived | Arrival | Found | Redirect | Fault | Landed | Refused | Abandoned
+    received: int | None = None
+    """Bytes that arrived, with a ``Landed`` or ``Refused`` that followed at once: then there was no
+    ``Arrived`` before.
+    """
 
 
 class Crew(Protocol):

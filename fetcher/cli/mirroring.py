@@ -19,7 +19,7 @@ from typing import Final
 from rich.console import Console
 
 from fetcher import __version__
-from fetcher.cli.recipe import CrewRecipe, crew_recipe, settle_memory
+from fetcher.cli.recipe import CrewRecipe, crew_recipe, settle_in
 from fetcher.config import (
     Config,
     LoadedConfig,
@@ -109,7 +109,7 @@ def run(job: Job, console: Console, make: Callable[..., Mirroring] | None = None
     )
     store = recipe.store()
     store.prepare()
-    settle_memory()
+    settle_in()
     with (
         hired(recipe, processes if processes > 1 else 0) as workers,
         asyncio.Runner(loop_factory=recipe.loop) as runner,

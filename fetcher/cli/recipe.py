@@ -1,12 +1,14 @@
 """How a crew is made from the configuration: in the run's own process, or in a worker's.
 
-A recipe is plain values, so that it can be sent to a worker; the adapters are made where they work.
+A recipe is plain values, so that it can be sent to a worker; the adapters are made where they work,
+and the HTTP client is loaded there, too: workers load it while the run opens its manifest.
 """
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +18,17 @@ import uvloop
 
 from fetcher.config import Config, consent_rule, user_agent
 from fetcher.config.schema import Durability
-from fetcher.engine import LandingRules, TaskCrew, ThreadedLanding
+from fetcher.engine import Finisher, LandingRules, PromptLanding, TaskCrew, ThreadedLanding
 from fetcher.engine.recovery import SPOOL_SUFFIX
 from fetcher.model import Keep
+from fetcher.ports import Landing
 from fetcher.store import LocalStore, ShardStore
-from fetcher.transport import HttpTransport, TransportOptions
+from fetcher.transport.options import TransportOptions
 
 GARBAGE_THRESHOLD: Final = 20_000
 """Objects between two looks for garbage: a few hundred images' worth."""
+SWITCH_INTERVAL: Final = 0.0005
+"""Seconds after which a thread that wants the GIL asks for it: some images' worth."""
 _KEEP: Final = {
     "quarantine": Keep.QUARANTINE,
     "discard": Keep.DISCARD,
@@ -47,13 +52,14 @@ class CrewRecipe:
     transport: TransportOptions
 
     def loop(self) -> asyncio.AbstractEventLoop:
-        settle_memory()
         return uvloop.new_event_loop()
 
     def crew(self) -> TaskCrew:
         store = self.store()
         store.attach()
-        return self.crew_over(store)
+        finisher = Finisher(store, self.rules)
+        landing = ThreadedLanding(finisher, threads=self.finishers)
+        return self._crew(store, PromptLanding(finisher, landing) if store.is_quick else landing)
 
     def store(self) -> LocalStore:
         if self.shard_size is None:
@@ -67,11 +73,18 @@ class CrewRecipe:
         )
 
     def crew_over(self, store: LocalStore) -> TaskCrew:
-        """A crew for a store that somebody else closes."""
+        """A crew in the run's own process, for a store that the run closes."""
+        finisher = Finisher(store, self.rules)
+        return self._crew(store, ThreadedLanding(finisher, threads=self.finishers))
+
+    def _crew(self, store: LocalStore, landing: Landing) -> TaskCrew:
+        from fetcher.transport.client import HttpTransport  # noqa: PLC0415  see the module's text
+
+        settle_in()
         spool = store.spool_directory
         return TaskCrew(
             HttpTransport(self.transport),
-            ThreadedLanding(store, self.rules, threads=self.finishers),
+            landing,
             lambda asset_id: f"{spool}/{asset_id}{SPOOL_SUFFIX}",
         )
 
@@ -97,12 +110,16 @@ def crew_recipe(
     )
 
 
-def settle_memory() -> None:
-    """What is loaded by now stays for the whole run: looking through it for garbage again and again
-    was measured at up to a fifth of the event loop's time.
+def settle_in() -> None:
+    """Set the interpreter up for a run; to be called when most of it is loaded.
+
+    What is loaded by now stays for the whole run: looking through it for garbage again and again
+    was measured at up to a fifth of the event loop's time. And no thread keeps the GIL for long:
+    workers idle while the run's loop waits to hand out errands.
     """
     gc.freeze()
     gc.set_threshold(GARBAGE_THRESHOLD)
+    sys.setswitchinterval(SWITCH_INTERVAL)
 
 
 def _transport_options(config: Config) -> TransportOptions:

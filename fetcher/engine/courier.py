@@ -83,7 +83,8 @@ class Courier(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002  it says no more
         self._transport = None
-        self._lost()
+        lost, self._lost, self._receive = self._lost, _nobody, _nobody
+        lost()  # and no ring of the courier and who listened is left
 
     def _flush(self) -> None:
         if not self._outbox:
@@ -92,3 +93,7 @@ class Courier(asyncio.Protocol):
         self._outbox = []
         if self._transport is not None:
             self._transport.write(_LENGTH.pack(len(batch)) + batch)
+
+
+def _nobody(*_: Any) -> None:
+    """Who listens to a connection that is lost."""

@@ -38,6 +38,8 @@ class TaskCrew:
         self._parked: list[asyncio.Future[None]] = []
         self._looking = 0
         """Runners that will look for an errand without having to be woken."""
+        self._at_once: dict[int, int] = {}
+        """Bytes that arrived of assets which are being landed in this turn of the loop."""
         self._closing = False
 
     async def start(
@@ -131,14 +133,17 @@ class TaskCrew:
             raise
         self._looking += 1
         if isinstance(result, Arrival) and errand.cut_at is None:
-            self._landing.submit(asset, result)
-            self._deliver([Report(asset.asset_id, Arrived(result.received))])
+            if self._landing.submit(asset, result):
+                self._at_once[asset.asset_id] = result.received
+            else:
+                self._deliver([Report(asset.asset_id, Arrived(result.received))])
         else:
             self._deliver([Report(asset.asset_id, result)])
 
     def _landed(self, results: Sequence[Landed | Refused]) -> None:
         try:
-            self._deliver([Report(result.asset_id, result) for result in results])
+            taken = self._at_once.pop
+            self._deliver([Report(one.asset_id, one, taken(one.asset_id, None)) for one in results])
         except Exception as error:  # noqa: BLE001  a bug; the loop would only log it
             self._broken(error)
 

@@ -18,9 +18,13 @@ CHUNK: Final = 1 << 20
 def measure(arrival: Arrival) -> Receipt:
     """Reads all of the body. Raises ``StoreError`` if its file is not what was written."""
     body = arrival.body
-    chunks = iter((body.data,)) if body.data is not None else chunks_of(body)
-    first = next(chunks, b"")
-    measured = verify.digest(chain((first,), chunks))
+    if body.data is not None:
+        first = body.data
+        measured = verify.digest((first,))
+    else:
+        chunks = chunks_of(body)
+        first = next(chunks, b"")
+        measured = verify.digest(chain((first,), chunks))
     if measured.size != body.size:
         raise StoreError(
             f"{body.path} has {measured.size} bytes; {body.size} were written.",

@@ -50,7 +50,7 @@ def pack_errand(errand: Errand) -> Any:
 
 
 def pack_report(report: Report) -> Any:
-    asset_id, result = report
+    asset_id, result, arrived = report
     if isinstance(result, Arrived):
         return _ARRIVED, asset_id, result.received
     if isinstance(result, Landed):
@@ -68,6 +68,7 @@ def pack_report(report: Report) -> Any:
             verdict.keep.value,
             result.path,
             result.slot,
+            arrived,
         )
     return report
 
@@ -85,9 +86,9 @@ def unpack(message: Any) -> Any:
         return Errand(asset, url, "", memory, partial, cut_at, _METHODS[how])
     if tag == _ARRIVED:
         return Report(message[1], Arrived(message[2]))
-    _, asset_id, size, md5, content_type, final_url, status, state, code, keep, path, slot = message
+    _, asset_id, size, md5, content_type, final_url, status, *judged, path, slot, arrived = message
     receipt = Receipt(size, md5, content_type, final_url, status, _UNKNOWN)
-    return Report(asset_id, Landed(asset_id, receipt, _verdict(state, code, keep), path, slot))
+    return Report(asset_id, Landed(asset_id, receipt, _verdict(*judged), path, slot), arrived)
 
 
 @lru_cache(maxsize=256)

@@ -117,15 +117,20 @@ class _Worker:
 
 class ProcessCrew:
     """``ports.Crew`` over workers. ``concurrency_of`` gives the most requests that may be in flight
-    to a host group.
+    to a host group; ``hire`` blocks, and brings another worker in the place of one that died.
     """
 
     def __init__(
-        self, recipe: Recipe, workers: Sequence[Hired], concurrency_of: Callable[[str], int]
+        self,
+        recipe: Recipe,
+        workers: Sequence[Hired],
+        concurrency_of: Callable[[str], int],
+        hire: Callable[[Recipe, str], Hired] = Hired,
     ) -> None:
         self._recipe = recipe
         self._hired = workers
         self._concurrency_of = concurrency_of
+        self._hire = hire
         self._workers: list[_Worker] = []
         self._choices: dict[str, list[_Worker]] = {}
         self._lost_in_a_row = 0
@@ -252,7 +257,7 @@ class ProcessCrew:
     async def _replace(self, dead: Hired) -> None:
         """Another process in its place. Not by fork: by now there are threads, and a lock."""
         await asyncio.to_thread(dead.see_off)
-        await self._engage(await asyncio.to_thread(Hired, self._recipe, "spawn"))
+        await self._engage(await asyncio.to_thread(self._hire, self._recipe, "spawn"))
 
 
 def _answer(asked: asyncio.Future[bool], *, reached: bool) -> None:

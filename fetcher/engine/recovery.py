@@ -30,10 +30,18 @@ from fetcher.model import (
     Verdict,
 )
 from fetcher.policy import paths, sniff
-from fetcher.ports import Adoption, Store
+from fetcher.policy.groups import Job
+from fetcher.ports import Adoption, Recovery, Store
 
 SPOOL_SUFFIX: Final = ".part"
 _VERIFIED: Final = Verdict(State.VERIFIED, None, Keep.STORE)
+
+
+def drop_partial(job: Job, recovery: Recovery) -> None:
+    """Let go of what there is of the body of ``job``."""
+    if job.partial is not None:
+        recovery.discard(job.partial)
+        job.partial = None
 
 
 class StoreRecovery:

@@ -24,9 +24,9 @@ from fetcher.manifest import tallies
 from fetcher.manifest.bulk import Bulk, Value
 from fetcher.manifest.leasing import Leased, Leases
 from fetcher.manifest.ring import Queue
-from fetcher.manifest.schema import PENDING, STATE_IDS, STATES
 from fetcher.manifest.selecting import selected
 from fetcher.manifest.settling import Settlement
+from fetcher.manifest.states import PENDING, STATE_IDS, STATES
 from fetcher.model import Method, Outcome, Selection, State, Tally
 from fetcher.policy.sampling import SampleSize, StratumCount, allocate, draw
 

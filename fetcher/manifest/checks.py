@@ -17,7 +17,7 @@ from fetcher.manifest import packing, shards
 from fetcher.manifest.bulk import Bulk
 from fetcher.manifest.maintaining import ManifestMaintainer
 from fetcher.manifest.reopening import reopen_assets
-from fetcher.manifest.schema import PENDING, VERIFIED
+from fetcher.manifest.states import PENDING, VERIFIED
 from fetcher.policy import tar
 from fetcher.policy.findings import Batch, Finding, Kind, Part, Put, Standing, Stray
 from fetcher.policy.tar import Member

@@ -31,8 +31,9 @@ from pathlib import Path
 from typing import Final
 
 from fetcher.errors import ManifestError
-from fetcher.manifest import runs, schema
+from fetcher.manifest import runs
 from fetcher.manifest.faults import damaged, start_anew, translated
+from fetcher.manifest.migrations import MIGRATIONS
 
 CHECKED: Final = 256 << 20
 """Bytes: below a second."""
@@ -164,7 +165,7 @@ def _search(connection: sqlite3.Connection, path: Path) -> str | None:
 def _expected(question: str) -> frozenset[tuple[str, ...]]:
     """The answer that a new manifest gives."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as model:
-        for statement in chain.from_iterable(schema.MIGRATIONS):
+        for statement in chain.from_iterable(MIGRATIONS):
             model.execute(statement)
         return frozenset(model.execute(question))
 

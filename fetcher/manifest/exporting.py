@@ -14,7 +14,7 @@ from typing import Final
 
 from fetcher.evidence import Listed
 from fetcher.manifest.extras import DECODED
-from fetcher.manifest.schema import STATE_IDS, STATES
+from fetcher.manifest.states import STATE_IDS, STATES
 from fetcher.model import State
 
 _SLICE: Final = 500

@@ -17,7 +17,7 @@ from fetcher.errors import UsageError
 from fetcher.evidence import Table
 from fetcher.manifest import questions
 from fetcher.manifest.questions import SHOWN, Question
-from fetcher.manifest.schema import STATES
+from fetcher.manifest.states import STATES
 from fetcher.model import State
 
 _RUNS_NAMED: Final = 12

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from fetcher.errors import ManifestUnusableError
-from fetcher.manifest import schema
+from fetcher.manifest.migrations import MIGRATIONS
+from fetcher.manifest.states import STATE_IDS
 
 LONGEST: Final = 256 << 20
 """Bytes of one value or row."""
@@ -55,7 +56,7 @@ def require_own_schema(connection: sqlite3.Connection, path: Path, version: int)
     """Raises ``ManifestUnusableError`` unless the schema is that of ``version``."""
     if version == 0:  # nothing was written to it yet
         return
-    expected = _expected(schema.MIGRATIONS[:version])
+    expected = _expected(MIGRATIONS[:version])
     found = _entries(connection)
     ours = {entry.name for entry in expected}
     for entry in sorted(expected - found):
@@ -66,7 +67,7 @@ def require_own_schema(connection: sqlite3.Connection, path: Path, version: int)
                 path, f"it has the {entry.kind} {entry.name}, which is not the program's"
             )
     states = dict(connection.execute("SELECT name, id FROM states LIMIT 100").fetchall())
-    if states != {str(state): number for state, number in schema.STATE_IDS.items()}:
+    if states != {str(state): number for state, number in STATE_IDS.items()}:
         raise _refused(path, "its states are not the program's")
     if connection.execute(_UNKNOWN_STATE).fetchone() is not None:
         raise _refused(path, "it counts states that there are not")

@@ -20,8 +20,9 @@ from fetcher.manifest.extras import DECODED, encode
 from fetcher.manifest.leasing import Leases
 from fetcher.manifest.names import AllNames
 from fetcher.manifest.rows import Batch, Change, Conflict, Known, cut
-from fetcher.manifest.schema import PENDING, ROOM
+from fetcher.manifest.schema import ROOM
 from fetcher.manifest.sources import Reading, Sources
+from fetcher.manifest.states import PENDING
 from fetcher.manifest.tallies import STORED_BYTES, TallyChanges
 from fetcher.model import BadRow, Row
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from fetcher.manifest.ring import GROUPS, PENDING_ASSETS, Place, Queue, Ring
-from fetcher.manifest.schema import PENDING
+from fetcher.manifest.states import PENDING
 from fetcher.model import Asset, Expectation, LeaseRequest, Selection
 
 _DEEPEST: Final = 1024

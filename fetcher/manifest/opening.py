@@ -23,7 +23,7 @@ _PRAGMAS: Final = (
     "mmap_size = 0",
     "wal_autocheckpoint = 4000",
 )
-_CACHED_STATEMENTS: Final = 256
+_CACHED_STATEMENTS: Final = 384
 
 
 def connect(path: Path, *, images_stored: bool) -> sqlite3.Connection:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from fetcher.manifest.schema import PENDING, STATE_IDS
+from fetcher.manifest.states import PENDING, STATE_IDS
 from fetcher.model import State
 from fetcher.policy.urls import judge
 

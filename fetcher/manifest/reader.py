@@ -21,6 +21,7 @@ from fetcher.manifest import exporting, figures, guard, memories, reopening, sch
 from fetcher.manifest.damage import blamed, require_all_pages
 from fetcher.manifest.faults import translated
 from fetcher.manifest.figures import Grouping
+from fetcher.manifest.migrations import MIGRATIONS
 from fetcher.manifest.places import require_manifest, require_plain_files
 from fetcher.manifest.reopening import Reopened
 from fetcher.model import HostMemory, Selection, State, Tally
@@ -164,7 +165,7 @@ def _require_current(version: int, path: Path) -> None:
             f"The manifest {path} is empty: the run that made it was stopped at once.",
             hint="Give its command again.",
         )
-    if version < len(schema.MIGRATIONS):
+    if version < len(MIGRATIONS):
         raise ManifestUnusableError(
             f"The manifest {path} was written by an older fetcher.",
             hint="Any command that runs, such as fetcher mirror, brings it up to date.",

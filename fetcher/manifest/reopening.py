@@ -15,7 +15,8 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
-from fetcher.manifest.schema import FOUND, PENDING, ROOM, STATE_IDS, STATES
+from fetcher.manifest.schema import ROOM
+from fetcher.manifest.states import FOUND, PENDING, STATE_IDS, STATES
 from fetcher.manifest.tallies import STORED_BYTES, TallyChanges
 from fetcher.model import State
 from fetcher.policy.reopening import Reopening

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from fetcher.manifest.bulk import Bulk
-from fetcher.manifest.schema import PENDING
+from fetcher.manifest.states import PENDING
 
 GROUPS: Final = 64
 """Groups looked at in one go."""

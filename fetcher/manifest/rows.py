@@ -25,8 +25,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from fetcher.manifest.origins import Standing, standing
-from fetcher.manifest.schema import STATE_IDS
 from fetcher.manifest.sources import Reading
+from fetcher.manifest.states import STATE_IDS
 from fetcher.model import KEPT, BadRow, Row, RowTally
 
 _KEPT: Final = frozenset(STATE_IDS[state] for state in KEPT)

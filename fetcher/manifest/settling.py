@@ -15,7 +15,7 @@ from fetcher.manifest import packing
 from fetcher.manifest.bulk import Bulk, Value
 from fetcher.manifest.leasing import Leased, Leases
 from fetcher.manifest.names import Names
-from fetcher.manifest.schema import PENDING, STATE_IDS, VERIFIED
+from fetcher.manifest.states import PENDING, STATE_IDS, VERIFIED
 from fetcher.manifest.tallies import TallyChanges
 from fetcher.model import Outcome, State
 

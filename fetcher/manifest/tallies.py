@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from fetcher.manifest.bulk import Bulk
-from fetcher.manifest.schema import STATES, VERIFIED
+from fetcher.manifest.states import STATES, VERIFIED
 from fetcher.model import RowTally, Selection, State, Tally
 
 _ADD: Final = Bulk(

@@ -15,11 +15,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Thread
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -57,6 +58,38 @@ class _Call:
     """What to do with an answer that nobody waits for."""
     loop: asyncio.AbstractEventLoop
     reply: asyncio.Future[Any]
+    patient: bool = False
+    """Whatever else is asked for meanwhile comes first."""
+
+
+class _Calls:
+    """What is asked of the thread, in its order; but patient calls let the others pass.
+
+    Rows to import are patient: a lease that waited for a batch of them would leave the network
+    idle. They do get their turn, as nobody asks again before he was answered.
+    """
+
+    def __init__(self) -> None:
+        self._queue: SimpleQueue[_Call | None] = SimpleQueue()
+        self._patient: deque[_Call] = deque()
+
+    def put(self, call: _Call | None) -> None:
+        """``None`` is the end, after all that was put before."""
+        self._queue.put(call)
+
+    def take(self) -> _Call | None:
+        """The next one; waits for it."""
+        while True:
+            try:
+                call = self._queue.get(block=not self._patient)
+            except Empty:
+                return self._patient.popleft()
+            if call is None and self._patient:
+                self._queue.put(None)
+                return self._patient.popleft()
+            if call is None or not call.patient:
+                return call
+            self._patient.append(call)
 
 
 class ManifestThread:
@@ -84,7 +117,7 @@ class ManifestThread:
             wall=wall,
             images_stored=images_stored,
         )
-        self._queue: SimpleQueue[_Call | None] = SimpleQueue()
+        self._calls = _Calls()
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
@@ -94,7 +127,7 @@ class ManifestThread:
         try:
             await asyncio.shield(opened)
         except asyncio.CancelledError:
-            self._queue.put(None)
+            self._calls.put(None)
             raise
         return self
 
@@ -104,7 +137,7 @@ class ManifestThread:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._queue.put(None)
+        self._calls.put(None)
         await asyncio.to_thread(self._thread.join)
 
     async def begin_run(self, info: RunInfo) -> int:
@@ -132,7 +165,7 @@ class ManifestThread:
         self, source_id: int, rows: Sequence[Row | BadRow], through_line: int
     ) -> RowTally:
         return await self._call(
-            lambda database: database.import_rows(source_id, rows, through_line)
+            lambda database: database.import_rows(source_id, rows, through_line), patient=True
         )
 
     async def finish_source(self, source_id: int) -> None:
@@ -188,11 +221,15 @@ class ManifestThread:
         await self._call(lambda database: database.remember_hosts(memories))
 
     async def _call(
-        self, ask: Callable[[Database], T], undo: Callable[[Database, T], None] | None = None
+        self,
+        ask: Callable[[Database], T],
+        undo: Callable[[Database, T], None] | None = None,
+        *,
+        patient: bool = False,
     ) -> T:
         loop = asyncio.get_running_loop()
         reply: asyncio.Future[T] = loop.create_future()
-        self._queue.put(_Call(ask, undo, loop, reply))
+        self._calls.put(_Call(ask, undo, loop, reply, patient))
         return await reply
 
     def _serve(self, loop: asyncio.AbstractEventLoop, opened: asyncio.Future[None]) -> None:
@@ -204,7 +241,7 @@ class ManifestThread:
             return
         try:
             _tell(loop, _deliver, opened, None, None)
-            for call in iter(self._queue.get, None):
+            for call in iter(self._calls.take, None):
                 self._answer(database, call)
         finally:
             database.close()
@@ -221,7 +258,7 @@ class ManifestThread:
         undo = call.undo
         if call.reply.cancelled() and undo is not None:
             nobody = call.loop.create_future()
-            self._queue.put(_Call(lambda database: undo(database, result), None, call.loop, nobody))
+            self._calls.put(_Call(lambda database: undo(database, result), None, call.loop, nobody))
         _deliver(call.reply, result, None)
 
 

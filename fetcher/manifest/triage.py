@@ -17,7 +17,7 @@ from typing import Any, Final
 from fetcher.manifest.checks import OFFSET, PATH
 from fetcher.manifest.figures import last_settings
 from fetcher.manifest.maintaining import ManifestMaintainer
-from fetcher.manifest.schema import STATE_IDS, VERIFIED
+from fetcher.manifest.states import STATE_IDS, VERIFIED
 from fetcher.model import State
 from fetcher.policy.triage import Finding
 

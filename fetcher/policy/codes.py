@@ -70,6 +70,9 @@ _TABLE: Final = (
     ),
     CodeInfo("dns-failure", _T, State.FAILED, "the name server failed for this host name"),
     CodeInfo("too-many-redirects", _T, State.FAILED, "more than 5 redirects"),
+    CodeInfo(
+        "content-coding", _T, State.FAILED, "compressed, unasked, in a way that is not taken off"
+    ),
     CodeInfo("protocol-error", _T, State.FAILED, "the answer is not valid HTTP"),
     CodeInfo(
         "robots-unreachable",

@@ -23,7 +23,7 @@ from fetcher.source.table import Table
 
 T = TypeVar("T")
 
-BATCH: Final = 5_000
+BATCH: Final = 1_000
 """Rows that are committed together: some ten milliseconds of work."""
 FIRST: Final = 500
 """The same for the first batch of a table: fetching waits for it."""

@@ -126,6 +126,11 @@ class LocalStore:
             raise store_error(error, self._partial) from error
 
     @property
+    def is_quick(self) -> bool:
+        """Whether ``publish`` waits for no disk; known once it is prepared or attached."""
+        return isinstance(self._durability, RenameOnly)
+
+    @property
     def root(self) -> str:
         return self._root
 
@@ -156,7 +161,7 @@ class LocalStore:
             except StoreError:
                 self._remove(path)
                 raise
-            return Staged(body.path, key, body.size)
+            return Staged(path, key, body.size)
         if body.data is None or len(body.data) != body.size:
             raise ValueError("a body has its data or its path, and says its size")
         self._room.take(body.size)
@@ -166,7 +171,7 @@ class LocalStore:
         except OSError as error:
             self._remove(path)
             raise store_error(error, path) from error
-        return Staged(Path(path), key, body.size)
+        return Staged(path, key, body.size)
 
     def publish(self, batch: Sequence[Staged]) -> None:
         """See ``ports.Store``. On an error the whole batch is withdrawn: no temporary file is left,
@@ -302,7 +307,7 @@ class LocalStore:
         if found.st_size != size:
             raise wrong_length(path, found.st_size, size)
 
-    def _own(self, path: Path) -> str:
+    def _own(self, path: Path | str) -> str:
         text = str(path)
         folder, _, name = text.rpartition("/")
         if folder != self._partial:

@@ -6,6 +6,7 @@ DIR is a bug, and this is the second lock on that door. Judged from the text alo
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 PARTIAL: Final = ".partial"
@@ -14,10 +15,15 @@ PARTIAL: Final = ".partial"
 _NAME_MAX: Final = 255
 """Bytes in one part of a path (POSIX NAME_MAX as Linux and macOS have it)."""
 _NO_NAMES: Final = frozenset({"", ".", ".."})
+# Nearly all keys and names: the rest is looked at in peace.
+_PLAIN_NAME: Final = re.compile(r"\w[\w.-]{0,200}", re.ASCII)
+_PLAIN_KEY: Final = re.compile(r"\w[\w.-]{0,200}(?:/\w[\w.-]{0,200})*", re.ASCII)
 
 
 def check_key(key: str) -> None:
     """Raises ``ValueError`` unless ``key`` is relative, of plain parts, and not the store's own."""
+    if _PLAIN_KEY.fullmatch(key):
+        return
     parts = key.split("/")
     for part in parts:
         check_name(part)
@@ -27,6 +33,8 @@ def check_key(key: str) -> None:
 
 def check_name(name: str) -> None:
     """Raises ``ValueError`` unless ``name`` is one part of a path."""
+    if _PLAIN_NAME.fullmatch(name):
+        return
     if name in _NO_NAMES or "/" in name or "\0" in name:
         raise ValueError(f"{name!r} is no file name")
     # UnicodeEncodeError, for a lone surrogate, is a ValueError too.

@@ -108,7 +108,7 @@ class ShardStore(LocalStore):
             self._staged[temporary] = shard, entry
         if stale is not None:
             stale[1].dead = True
-        return Staged(Path(temporary), f"{shard.key}/{member}", body.size, entry.slot)
+        return Staged(temporary, f"{shard.key}/{member}", body.size, entry.slot)
 
     def publish(self, batch: Sequence[Staged]) -> None:
         files = [staged for staged in batch if staged.slot is None]
@@ -122,7 +122,7 @@ class ShardStore(LocalStore):
             for shard in shards:
                 shard.withdraw()
             for staged in batch:
-                self._remove(str(staged.temporary))
+                self._remove(staged.temporary)
             self._give_back(shards)
             raise
         for shard in shards:
@@ -224,9 +224,7 @@ class ShardStore(LocalStore):
     def _take(self, batch: Sequence[Staged]) -> list[tuple[Shard, Entry]]:
         with self._lock:
             taken = [
-                self._staged.pop(str(staged.temporary))
-                for staged in batch
-                if staged.slot is not None
+                self._staged.pop(staged.temporary) for staged in batch if staged.slot is not None
             ]
         for shard in {shard for shard, _ in taken}:
             shard.keep_only([entry for _, entry in taken])

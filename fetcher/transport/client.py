@@ -13,15 +13,13 @@ import asyncio
 import errno
 import ssl
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
 
 from fetcher.model import Arrival, Fault, Found, Method, Redirect
 from fetcher.policy.addresses import is_public
-from fetcher.policy.consent import ConsentRule
 from fetcher.policy.oserrors import disk_fault
 from fetcher.ports import FetchRequest
 from fetcher.transport.asking import Origin, RefusedError, prepare
@@ -35,26 +33,10 @@ from fetcher.transport.connector import (
     system_look_up,
 )
 from fetcher.transport.exchange import Exchange, describe
-from fetcher.transport.faults import PROXY_REFUSES_US, classify
+from fetcher.transport.faults import PROXY_REFUSES_US, classify, let_go
 from fetcher.transport.intake import SpoolError, remove
+from fetcher.transport.options import TransportOptions
 from fetcher.transport.requests import Limits, Requests
-
-
-@dataclass(frozen=True, slots=True)
-class TransportOptions:
-    """Durations in seconds, sizes in bytes."""
-
-    user_agent: str
-    max_bytes: int
-    connect_timeout: float
-    stall_timeout: float
-    total_timeout: float
-    connect_to: Mapping[str, str] = field(default_factory=dict)
-    allow_private: bool = False
-    ca_file: Path | None = None
-    proxy: str | None = None
-    consent: ConsentRule | None = None
-    """Whose X-Robots-Tag counts; ``None`` is "nobody's"."""
 
 
 class HttpTransport:
@@ -136,9 +118,11 @@ class HttpTransport:
         except SpoolError as error:
             cause = error.__cause__
             assert isinstance(cause, OSError)  # noqa: S101  SpoolError is raised from nothing else
+            let_go(error)
             return Fault(disk_fault(cause), describe(cause), received=exchange.received)
         except Exception as error:  # noqa: BLE001  the one boundary where all of it becomes a code
             code = await self._code(error, destination.origin)
+            let_go(error)
             return Fault(code, describe(error), received=exchange.received)
 
     def _check(self, origin: Origin) -> None:

@@ -6,7 +6,6 @@ is decided here as far as the framing tells; where it does not, the listed size 
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -19,7 +18,7 @@ from fetcher.policy import ranges, redirects, robotstag, sniff, urls
 from fetcher.policy.classify import REDIRECTS, status_code
 from fetcher.policy.retry import parse_retry_after
 from fetcher.ports import FetchRequest
-from fetcher.transport.faults import classify
+from fetcher.transport.faults import classify, let_go
 from fetcher.transport.intake import Intake, SpoolError
 from fetcher.transport.requests import Response
 
@@ -142,6 +141,7 @@ class Exchange:
                 if len(head) > sniff.HEAD:
                     break
         except Exception as error:  # noqa: BLE001  as in HttpTransport; here with the status
+            let_go(error)
             return self._fault(classify(error), describe(error), response)
         size = response.content_length
         if response.status == 206:  # noqa: PLR2004  its name
@@ -180,6 +180,7 @@ class Exchange:
             else:
                 broken = _cause(response.protocol.exception())
         except Exception as error:  # noqa: BLE001  as in HttpTransport; here with the status
+            let_go(error)
             broken = _cause(response.protocol.exception()) or error
         if broken is not None:
             return self._fault(classify(broken), describe(broken), response)
@@ -201,9 +202,8 @@ class Exchange:
         Raises ``SpoolError``.
         """
         stream, protocol = response.content, response.protocol
-        if intake.holds(response.content_length) and not stream.is_eof():
-            with contextlib.suppress(Exception):  # it is raised again below
-                await stream.wait_eof()  # one turn of the loop for a small image, not several
+        if intake.holds(response.content_length) and await self._read_at_once(stream, intake):
+            return None
         try:
             async for chunk in stream.iter_any():
                 self.received += len(chunk)
@@ -218,11 +218,27 @@ class Exchange:
             rest = _left_over(stream)
             self.received += len(rest)
             intake.add(rest)
+            let_go(error)
             return _cause(protocol.exception()) or error
         if not _has_length(response):
             # That the connection broke is no error to the library, if that may be the body's end.
             return _cause(protocol.exception())
         return None
+
+    async def _read_at_once(self, stream: aiohttp.StreamReader, intake: Intake) -> bool:
+        """Take a small body in when it is whole: one turn of the loop, not several. ``False`` if
+        something went wrong, which the stream tells again.
+        """
+        try:
+            if not stream.is_eof():
+                await stream.wait_eof()
+            data = stream.read_nowait()
+        except Exception:  # noqa: BLE001  see above
+            return False
+        self.received += len(data)
+        reached(Point.BYTES_TAKEN)
+        intake.add(data)
+        return True
 
     def _may_be_cut(self, response: Response, size: int) -> bool:
         """Whether the end of the connection was the only sign that the body had ended, and it came
@@ -254,11 +270,13 @@ class Exchange:
         if not _has_length(response) or (response.content_length or 0) > DRAIN_AT_MOST:
             return
         until = self.received + DRAIN_AT_MOST
-        with contextlib.suppress(aiohttp.ClientError, HttpProcessingError, OSError):
+        try:
             async for chunk in response.content.iter_any():
                 self.received += len(chunk)
                 if self.received > until:
                     return
+        except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
+            let_go(error)
 
 
 def describe(error: BaseException) -> str:

@@ -1,6 +1,7 @@
 """The one place where the client library's exceptions, and the system's, become codes.
 
-Codes come from types and error numbers, never from message text.
+Codes come from types and error numbers, never from message text. Whoever has taken from an
+exception what there is to tell lets it go.
 """
 
 from __future__ import annotations
@@ -74,6 +75,29 @@ def classify(error: BaseException) -> str:
         or _by_type(error, _BY_TYPE_AT_LAST)
         or "protocol-error"
     )
+
+
+def let_go(error: BaseException) -> None:
+    """Forget through which frames ``error`` came, and what caused it.
+
+    The library keeps an exception where it raises it again: at the connection and at the stream.
+    The frames that it passes know both, and what has come of the body. That is a ring: nothing of
+    it is freed before the collector looks, and until then it counts against no budget.
+    """
+    for one in _all_behind(error):
+        one.__traceback__ = None
+
+
+def _all_behind(error: BaseException) -> Iterator[BaseException]:
+    """``error``, and all that was raised on the way to it."""
+    seen: set[int] = set()
+    left = [error]
+    while left:
+        one = left.pop()
+        if id(one) not in seen:
+            seen.add(id(one))
+            yield one
+            left += [before for before in (one.__cause__, one.__context__) if before is not None]
 
 
 def _by_type(error: BaseException, table: tuple[tuple[type[Exception], str], ...]) -> str | None:

@@ -38,6 +38,8 @@ this is held."""
 # it over for each request would let the finishing threads in, which costs far more than the call.
 _recv = ctypes.PyDLL(None, use_errno=True).recv
 _PEEK: Final = socket.MSG_PEEK | socket.MSG_DONTWAIT
+# One for all, as nobody reads it; and its type, made anew, would be a ring for the collector.
+_byte: Final = ctypes.create_string_buffer(1)
 
 KEEP_ALIVE: Final = 15.0
 """Seconds for which an idle connection is kept, or up to twice that."""
@@ -80,7 +82,7 @@ class Response:
 class _Open:
     """An open connection, and the headers that every request over it has."""
 
-    __slots__ = ("_byte", "_descriptor", "connection", "head", "idle_since", "place", "protocol")
+    __slots__ = ("_descriptor", "connection", "head", "idle_since", "place", "protocol")
 
     def __init__(
         self, place: Place, connection: Connection, request: aiohttp.ClientRequest
@@ -93,7 +95,6 @@ class _Open:
         self.idle_since = 0.0
         assert self.protocol.transport is not None  # noqa: S101  likewise
         self._descriptor = self.protocol.transport.get_extra_info("socket").fileno()
-        self._byte = ctypes.create_string_buffer(1)
 
     def in_order(self) -> bool:
         """Whether its last answer left it as it should."""
@@ -101,7 +102,7 @@ class _Open:
 
     def is_silent(self) -> bool:
         """Whether nothing has come, its end included, not even what the loop has yet to see."""
-        pending: int = _recv(self._descriptor, self._byte, 1, _PEEK)
+        pending: int = _recv(self._descriptor, _byte, 1, _PEEK)
         return pending < 0 and ctypes.get_errno() == errno.EAGAIN
 
 

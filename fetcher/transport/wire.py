@@ -122,6 +122,11 @@ class Wire(ResponseHandler):
         if answer is not None and not answer.is_eof() and answer.exception() is None:
             answer.set_exception(exc)
 
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The answer's stream knows its connection; this ends the ring (``faults.let_go``)."""
+        super().connection_lost(exc)
+        self._answer = None
+
     def _take_head(self, data: bytes) -> bytes:
         """Give the parser what belongs to a head; the rest."""
         joined = self._edge + data if self._edge else data

@@ -10,5 +10,9 @@ delivery     whether every byte really arrived, checked outside of the timed par
 race         A B C A B C …, and what the numbers say when compared round by round
 table        the same for people and as JSON
 workplace    where files lie while this runs, and that none is left
-experiments  these put together: ``speed`` and ``memory``
+speeds       these put together: everybody, per corpus
+longlist     an image list as long as Open Images, and of its shape
+slowweb      a server that takes its time; ``slow`` starts it
+watching     what a run says, when, and the memory of all its processes together
+imports      these put together: import, first request, size and memory
 """

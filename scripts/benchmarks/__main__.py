@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,14 +21,26 @@ import click
 from scripts.benchmarks import corpus, table, tools
 from scripts.benchmarks.contenders import ALL, FETCHER
 from scripts.benchmarks.corpus import Spec
-from scripts.benchmarks.experiments import MemoryResult, Settings, SpeedResult, memory, speed
-from scripts.benchmarks.race import Standing
+from scripts.benchmarks.hosts import hosts
+from scripts.benchmarks.imports import imports, memory
+from scripts.benchmarks.longlist import ROWS
+from scripts.benchmarks.settings import Settings
+from scripts.benchmarks.speeds import speed
+from scripts.benchmarks.table import Results
 from scripts.benchmarks.web import WebError
 from scripts.benchmarks.workplace import NoRoomError
 
-_ROUNDS: Final = {"speed": (5, 1), "memory": (3, 0), "peers": (0, 0)}
+_ROUNDS: Final = {
+    "speed": (5, 1),
+    "hosts": (5, 1),
+    "import": (1, 0),
+    "memory": (1, 0),
+    "peers": (0, 0),
+}
 """Measured rounds and warm-up ones, if the user does not say."""
 
+_MANY: Final = "50000x2000"
+"""Images that are dealt out to many hosts."""
 _DIRECTORY: Final = click.Path(
     exists=True, file_okay=False, writable=True, resolve_path=True, path_type=Path
 )
@@ -50,8 +63,8 @@ class _CorpusType(click.ParamType[Spec]):
     "specs",
     type=_CorpusType(),
     multiple=True,
-    default=corpus.NAMES,
-    help=f"{', '.join(corpus.NAMES)}, or COUNTxBYTES; may be repeated. All of the named if not.",
+    help=f"{', '.join(corpus.NAMES)}, or COUNTxBYTES; may be repeated. All of the named if not; "
+    f"for hosts, {_MANY}.",
 )
 @click.option(
     "--only",
@@ -59,14 +72,51 @@ class _CorpusType(click.ParamType[Spec]):
     multiple=True,
     help="Run this contender, and fetcher; may be repeated.",
 )
-@click.option("--rounds", type=click.IntRange(1), help="Measured runs of each: 5; for memory, 3.")
-@click.option("--warm-up", type=click.IntRange(0), help="Runs before these: 1; for memory, none.")
+@click.option("--rounds", type=click.IntRange(1), help="Measured runs of each: 5; import, 1.")
+@click.option("--warm-up", type=click.IntRange(0), help="Runs before these: 1; import, 0.")
+@click.option(
+    "--hosts",
+    "host_count",
+    type=click.IntRange(1),
+    default=1_000,
+    show_default=True,
+    help="For hosts: how many, each with one request at once.",
+)
+@click.option(
+    "--latency",
+    type=click.FloatRange(min=0, min_open=True),
+    default=0.1,
+    show_default=True,
+    help="For hosts: seconds from a request to its answer.",
+)
 @click.option(
     "--rows",
-    type=(click.IntRange(1), click.IntRange(1)),
-    default=(20_000, 200_000),
+    type=click.IntRange(3),
+    default=ROWS,
     show_default=True,
-    help="For memory: a short list and a long one.",
+    help="For import and memory: how long the list is.",
+)
+@click.option(
+    "--in",
+    "lists",
+    type=_DIRECTORY,
+    default=Path(tempfile.gettempdir()),
+    show_default=True,
+    help="For import and memory: keep the lists that are made here, for the next time.",
+)
+@click.option(
+    "--in-flight",
+    type=click.IntRange(1),
+    default=256,
+    show_default=True,
+    help="For memory: requests at once.",
+)
+@click.option(
+    "--pace",
+    type=click.FloatRange(min=0),
+    default=10,
+    show_default=True,
+    help="For memory: seconds that an image takes to arrive.",
 )
 @click.option(
     "--work", type=_DIRECTORY, help="Make the temporary directory here, not in memory (/dev/shm)."
@@ -78,7 +128,7 @@ class _CorpusType(click.ParamType[Spec]):
 @click.option(
     "--time-limit",
     type=click.FloatRange(min=0, min_open=True),
-    default=600,
+    default=3_600,
     show_default=True,
     help="Seconds after which one command is killed, and its contender is out.",
 )
@@ -92,15 +142,22 @@ def main(
     only: tuple[str, ...],
     rounds: int | None,
     warm_up: int | None,
-    rows: tuple[int, int],
+    host_count: int,
+    latency: float,
+    rows: int,
+    lists: Path,
+    in_flight: int,
+    pace: float,
     work: Path | None,
     disk: Path | None,
     options: tuple[str, ...],
     time_limit: float,
     json_file: TextIO | None,
 ) -> None:
-    """Measure fetcher beside its peers: speed (the default) or peak memory, on this machine's
-    loopback only. `peers` says which programs are here.
+    """Measure fetcher beside its peers on this machine's loopback only: speed (the default), use of
+    many hosts that take their time, import of a list as long as Open Images, or peak memory with
+    such a list. `peers` says which programs
+    are here.
 
     Corpora: 20k is 20,000 images of 20 kB, 2m is 1,000 of 2 MB, mix is 1,000 with the sizes of Open
     Images. BENCH_NAME, such as BENCH_IMG2DATASET, names a program that is not on PATH.
@@ -122,23 +179,27 @@ def main(
         options=options,
         say=_say,
     )
-    speeds: list[SpeedResult] = []
-    memories: list[MemoryResult] = []
+    results = Results()
     with _failing_clearly(found):
         if what == "speed":
             chosen = [one for one in ALL if not only or one is FETCHER or one.name in only]
-            for spec in specs:
-                speeds.append(speed(spec, chosen, settings))
-                print(f"\n{table.speed(speeds[-1])}", flush=True)
+            for spec in specs or map(corpus.parse, corpus.NAMES):
+                results.speeds.append(speed(spec, chosen, settings))
+                print(f"\n{table.speed(results.speeds[-1])}", flush=True)
+        elif what == "hosts":
+            for spec in specs or (corpus.parse(_MANY),):
+                result = hosts(spec, settings, count=host_count, latency=latency)
+                results.hosts.append(result)
+                print(f"\n{table.hosts(result)}", flush=True)
+        elif what == "import":
+            results.imports.append(imports(rows, lists, settings))
+            print(f"\n{table.imports(results.imports[-1])}", flush=True)
         elif what == "memory":
-            memories.append(memory(rows, settings))
-            print(f"\n{table.memory(memories[-1])}", flush=True)
+            results.memories.append(memory(rows, lists, settings, in_flight=in_flight, pace=pace))
+            print(f"\n{table.memory(results.memories[-1])}", flush=True)
     if json_file is not None:
-        json.dump(table.as_json(versions, load, speeds, memories), json_file, indent=2)
-    standings: list[Standing] = []
-    for result in (*(one.standings for one in speeds), *(one.standings for one in memories)):
-        standings.extend(result)
-    sys.exit(1 if any(standing.failure for standing in standings) else 0)
+        json.dump(table.as_json(versions, load, results), json_file, indent=2)
+    sys.exit(1 if results.failed else 0)
 
 
 def _say(text: str) -> None:

@@ -2,6 +2,7 @@
 
 All of them may have ``CONNECTIONS`` requests under way, write one file per image (but for fetcher's
 tar shards), and start from an empty directory. Those that check MD5 do so for every image; the
+floor is no program at all, but what the same bytes cost at least (``floor``); the
 others are there to show what checking costs, and are no match for what fetcher delivers: each image
 proven, and a manifest.
 """
@@ -18,13 +19,14 @@ from typing import Final
 
 from scripts.benchmarks import inputs, tools
 from scripts.benchmarks.corpus import Image
-from scripts.benchmarks.delivery import unverified
+from scripts.benchmarks.delivery import missing, unverified, unwritten
 from scripts.benchmarks.inputs import Item
 from scripts.benchmarks.tools import Tool
 from scripts.benchmarks.web import HOSTS
 
 CONNECTIONS: Final = 64
 _OBVIOUS: Final = Path(__file__).with_name("obvious.py")
+FLOOR_PROGRAM: Final = Path(__file__).with_name("floor.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +49,20 @@ Command = Callable[[Task], tuple[str, ...]]
 Check = Callable[[Task, tuple[Image, ...]], str | None]
 
 
-def _no_further_check(_task: Task, _images: tuple[Image, ...]) -> None:
-    """The bytes are all that there is to look at."""
+def _all_there(task: Task, images: tuple[Image, ...]) -> str | None:
+    return missing(task.out, images)
 
 
-def _manifest(task: Task, images: tuple[Image, ...]) -> str | None:
-    return unverified(task.out / "manifest.sqlite", images)
+def delivered(task: Task, images: tuple[Image, ...]) -> str | None:
+    return missing(task.out, images) or unverified(task.out / "manifest.sqlite", images)
+
+
+def _written(task: Task, images: tuple[Image, ...]) -> str | None:
+    return unwritten(task.out, images)
+
+
+def _counted(_task: Task, _images: tuple[Image, ...]) -> None:
+    """It counts its bytes itself, and fails if there are too few: nothing is left to look at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +74,8 @@ class Contender:
     prepare: Prepare
     command: Command
     """Its images are the ``*.jpg`` below ``Task.out`` afterwards, and in ``*.tar``."""
-    check: Check = _no_further_check
-    """What else must hold afterwards; says what is wrong, or ``None``."""
+    check: Check = _all_there
+    """What must hold afterwards; says what is wrong, or ``None``."""
 
 
 def _fetcher(task: Task) -> tuple[str, ...]:
@@ -136,15 +146,39 @@ def _obvious(task: Task) -> tuple[str, ...]:
     return (sys.executable, "-P", str(_OBVIOUS), str(task.list), str(task.out))
 
 
+def _received(task: Task) -> tuple[str, ...]:
+    return (sys.executable, "-P", str(FLOOR_PROGRAM), "receive", str(task.list), str(CONNECTIONS))
+
+
+def _hashed(task: Task) -> tuple[str, ...]:
+    return (sys.executable, "-I", "-S", str(FLOOR_PROGRAM), "hash", str(task.list))
+
+
+def _only_written(task: Task) -> tuple[str, ...]:
+    return (sys.executable, "-I", "-S", str(FLOOR_PROGRAM), "write", str(task.list), str(task.out))
+
+
 FETCHER: Final = Contender(
-    "fetcher", tools.FETCHER, True, inputs.open_images_v3, _fetcher, _manifest
+    "fetcher", tools.FETCHER, True, inputs.open_images_v3, _fetcher, delivered
 )
 SHARDS: Final = Contender(
-    "fetcher, tar shards", tools.FETCHER, True, inputs.open_images_v3, _fetcher_tar, _manifest
+    "fetcher, tar shards",
+    tools.FETCHER,
+    True,
+    inputs.open_images_v3,
+    _fetcher_tar,
+    delivered,
 )
+FLOOR: Final = (
+    Contender("floor: received", tools.OBVIOUS, False, inputs.url_size, _received, _counted),
+    Contender("floor: hashed", tools.OBVIOUS, False, inputs.url_size, _hashed, _counted),
+    Contender("floor: written", tools.OBVIOUS, False, inputs.url_size, _only_written, _written),
+)
+"""What cannot be saved, each by itself: added up, it is what nobody can stay below."""
 ALL: Final = (
     FETCHER,
     SHARDS,
+    *FLOOR,
     Contender("aria2c with checksums", tools.ARIA2C, True, inputs.aria2_md5, _aria2c),
     Contender("curl -Z, md5sum -c", tools.CURL, True, inputs.curl, _then_md5sum(_curl)),
     Contender("wget2, md5sum -c", tools.WGET2, True, inputs.urls, _then_md5sum(_wget2)),

@@ -43,6 +43,13 @@ def unverified(manifest: Path, images: tuple[Image, ...]) -> str | None:
     return f"the manifest says {states}"
 
 
+def unwritten(directory: Path, images: tuple[Image, ...]) -> str | None:
+    """What is wrong with files that only have to be as many, and as large, as the images."""
+    found = Counter(path.stat().st_size for path in directory.iterdir())
+    wanted = Counter(image.size for image in images)
+    return None if found == wanted else f"{(wanted - found).total():,} files of no image's size"
+
+
 def _md5(path: Path) -> bytes:
     with path.open("rb") as file:
         return hashlib.file_digest(file, _new_md5).digest()

@@ -71,6 +71,10 @@ def url_hex_md5(items: Iterable[Item]) -> Iterator[str]:
         yield f"{url},{image.md5.hex()}"
 
 
+def url_size(items: Iterable[Item]) -> Iterator[str]:
+    return (f"{item.url} {item.image.size}" for item in items)
+
+
 def md5sums(items: Iterable[Item]) -> Iterator[str]:
     """What ``md5sum --check`` reads, in the directory of the images."""
     for image, _ in items:

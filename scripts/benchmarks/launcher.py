@@ -1,9 +1,7 @@
-"""Runs one command and prints what it cost: ``EXIT WALL CPU PEAK`` (code, seconds, seconds, bytes).
+"""Runs one command and prints what it cost: ``EXIT WALL CPU`` (code, seconds, seconds).
 
-A process of its own, because Linux counts the memory of whoever starts a program to the peak of the
-program: exec hands the high-water mark on. This one imports next to nothing (run it with ``-I -S``)
-and stays below 10 MiB, so that smaller peaks are all that it hides. CPU and peak are those of the
-command and of every descendant that was waited for: CPU is the sum, the peak that of the largest.
+A process of its own, so that the command's CPU is counted apart: its own and that of every
+descendant that was waited for. It imports next to nothing (run it with ``-I -S``).
 
 The command's output goes where this one's standard error goes.
 """
@@ -24,7 +22,7 @@ def main() -> None:
     _, status, usage = os.wait4(pid, 0)
     wall = time.monotonic() - began
     code = os.waitstatus_to_exitcode(status)
-    print(code, wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+    print(code, wall, usage.ru_utime + usage.ru_stime)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One command, measured: wall time, CPU and peak memory, within a time limit.
+"""One command, measured: wall time and CPU, or peak memory, within a time limit.
 
 Nothing that it starts outlives the call: the command has a process group of its own, and that is
 killed at the end, however the end came about.
@@ -11,10 +11,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from scripts.benchmarks.held import MemoryWatch
+from scripts.proofs import family
 
 _LAUNCHER: Final = Path(__file__).with_name("launcher.py")
 _LOG_TAIL: Final = 8  # lines
@@ -28,8 +31,8 @@ class Usage:
     """Seconds, from its start to its end."""
     cpu: float
     """Seconds in user and system mode, with its descendants."""
-    peak: int
-    """Bytes resident at most: of the largest of its processes."""
+    peak: int = 0
+    """Bytes that all of its processes held at once, at most; 0 if nobody looked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,10 @@ def environment(home: Path) -> dict[str, str]:
     return {**kept, "HOME": str(home), "TMPDIR": str(home), "NO_ALBUMENTATIONS_UPDATE": "1"}
 
 
-def measure(command: Sequence[str], cwd: Path, surroundings: Surroundings) -> Usage | Failure:
+def measure(
+    command: Sequence[str], cwd: Path, surroundings: Surroundings, *, memory: bool = False
+) -> Usage | Failure:
+    """With ``memory``, time and CPU are those of a run that was disturbed."""
     with surroundings.log.open("wb") as log:
         process = subprocess.Popen(  # noqa: S603  our own command line
             [sys.executable, "-I", "-S", _LAUNCHER, *command],
@@ -69,18 +75,20 @@ def measure(command: Sequence[str], cwd: Path, surroundings: Surroundings) -> Us
             text=True,
             start_new_session=True,
         )
+        watch = MemoryWatch(lambda: family.below(process.pid))
         try:
-            answer, _ = process.communicate(timeout=surroundings.limit)
+            with watch if memory else nullcontext():
+                answer, _ = process.communicate(timeout=surroundings.limit)
         except subprocess.TimeoutExpired:
             return Failure(f"not done within {surroundings.limit:g} s")
         finally:
             _end(process)
     if process.returncode != 0:
         return Failure(f"did not start\n{_tail(surroundings.log)}")
-    code, wall, cpu, peak = answer.split()
+    code, wall, cpu = answer.split()
     if code != "0":
         return Failure(f"exit code {code}\n{_tail(surroundings.log)}")
-    return Usage(float(wall), float(cpu), int(peak))
+    return Usage(float(wall), float(cpu), watch.peak)
 
 
 def _end(process: subprocess.Popen[str]) -> None:

@@ -1,5 +1,7 @@
 """A B C A B C …: everybody once per round, so that what else the machine does hits all alike.
 
+Warm-up rounds are those in which memory is looked at.
+
 Numbers are therefore compared within a round, and only then is the median taken: a ratio is the
 median of the rounds' ratios, not the ratio of two medians.
 """
@@ -34,6 +36,8 @@ class Standing:
     name: str
     usages: tuple[Usage, ...] = ()
     failure: Failure | None = None
+    peaks: tuple[int, ...] = ()
+    """Bytes that it held at most, in each of the warm-up rounds."""
 
     def against(self, other: Standing, of: Callable[[Usage], float]) -> Spread | None:
         """The rounds' ratios of this one to ``other``; ``None`` where one of them is out."""
@@ -46,20 +50,22 @@ class Standing:
 @dataclass(slots=True)
 class _Runner:
     usages: list[Usage] = field(default_factory=list)
+    peaks: list[int] = field(default_factory=list)
     failure: Failure | None = None
 
 
 def race(
     names: Sequence[str],
-    attempt: Callable[[str], Usage | Failure],
+    attempt: Callable[[str, bool], Usage | Failure],
     *,
     rounds: int,
     warm_up: int,
     say: Callable[[str], None],
 ) -> tuple[Standing, ...]:
-    """Run everybody ``warm_up`` times unmeasured, then ``rounds`` (≥ 1) times.
+    """Run everybody ``warm_up`` times untimed, then ``rounds`` (≥ 1) times.
 
-    Whoever fails once is out, and does not run again. ``say`` is told of every attempt.
+    ``attempt`` is told whether to look at the memory. Whoever fails once is out, and does not run
+    again. ``say`` is told of every attempt.
     """
     runners = {name: _Runner() for name in names}
     for number in range(1 - warm_up, rounds + 1):
@@ -67,7 +73,7 @@ def race(
             if runner.failure is not None:
                 continue
             title = f"round {number} of {rounds}" if number > 0 else "warm-up"
-            result = attempt(name)
+            result = attempt(name, number <= 0)
             if isinstance(result, Failure):
                 runner.failure = result
                 say(f"{title}: {name}: {result.reason}")
@@ -75,7 +81,11 @@ def race(
             say(f"{title}: {name}: {result.wall:.2f} s")
             if number > 0:
                 runner.usages.append(result)
+            else:
+                runner.peaks.append(result.peak)
     return tuple(
-        Standing(name, () if runner.failure else tuple(runner.usages), runner.failure)
+        Standing(name, failure=runner.failure)
+        if runner.failure is not None
+        else Standing(name, tuple(runner.usages), peaks=tuple(runner.peaks))
         for name, runner in runners.items()
     )

@@ -72,5 +72,6 @@ CURL: Final = Tool("curl", _asked("--version"))
 WGET2: Final = Tool("wget2", _asked("--version"))
 IMG2DATASET: Final = Tool("img2dataset", _distribution("img2dataset"))
 OBVIOUS: Final = Tool("aiohttp", _distribution("aiohttp"), _PYTHON)
+SQLITE3: Final = Tool("sqlite3", _asked("--version"))
 
-ALL: Final = (FETCHER, NGINX, ARIA2C, CURL, WGET2, IMG2DATASET, OBVIOUS)
+ALL: Final = (FETCHER, NGINX, ARIA2C, CURL, WGET2, IMG2DATASET, OBVIOUS, SQLITE3)

@@ -55,19 +55,21 @@ def footprint(size: int, count: int) -> int:
 
 
 @contextmanager
-def workplace(need: int, work: Path | None, disk: Path | None) -> Iterator[Workplace]:
-    """For a corpus of ``need`` bytes and one download of it at a time.
+def workplace(
+    inside: int, outside: int, work: Path | None, disk: Path | None
+) -> Iterator[Workplace]:
+    """For so many bytes of what is measured with, and of what one run writes.
 
     All of it goes to ``work`` if given, downloads to ``disk`` if given. Raises ``NoRoomError``.
     """
-    home = _roomy(need if disk else 2 * need, (work,) if work else _places())
-    with tempfile.TemporaryDirectory(prefix="fetcher-bench-", dir=home) as inside:
+    home = _roomy(inside if disk else inside + outside, (work,) if work else _places())
+    with tempfile.TemporaryDirectory(prefix="fetcher-bench-", dir=home) as own:
         if disk is None:
-            yield Workplace(Path(inside), Path(inside), _in_memory(home))
+            yield Workplace(Path(own), Path(own), _in_memory(home))
             return
-        out = _roomy(need, (disk,))
-        with tempfile.TemporaryDirectory(prefix="fetcher-bench-", dir=out) as outside:
-            yield Workplace(Path(inside), Path(outside), _in_memory(out))
+        out = _roomy(outside, (disk,))
+        with tempfile.TemporaryDirectory(prefix="fetcher-bench-", dir=out) as other:
+            yield Workplace(Path(own), Path(other), _in_memory(out))
 
 
 def _places() -> tuple[Path, ...]:

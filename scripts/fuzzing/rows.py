@@ -10,7 +10,8 @@ from typing import Final
 
 from fetcher.manifest import extras, packing
 from fetcher.manifest.names import Names
-from fetcher.manifest.schema import STATE_IDS, migrate
+from fetcher.manifest.schema import migrate
+from fetcher.manifest.states import STATE_IDS
 from fetcher.model import Expectation, Row, State
 from fetcher.policy.paths import id_fault, relative_path
 from scripts.fuzzing.laws import PART, Choices, Target, require

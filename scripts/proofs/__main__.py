@@ -16,7 +16,6 @@ from scripts.proofs import (
     auditing,
     hashing,
     kill,
-    mischief,
     rate,
     reporting,
     simulate,
@@ -231,21 +230,11 @@ def prove_soak(minutes: float, seed: int, samples: Path | None) -> None:
     with _place() as place:
         report = soak.prove(Path(place), seconds=minutes * 60, seed=seed)
     if samples is not None:
-        samples.write_text("".join(f"{line}\n" for line in soak.csv(report)), encoding="utf-8")
-    for breach in report.breaches[:50]:
-        click.echo(breach)
-    did = ", ".join(f"{count} {name}" for name, count in report.done.items())
-    states = ", ".join(f"{count:,} {state}" for state, count in report.states.most_common())
-    click.echo(f"{report.images:,} images of {len(mischief.KINDS) + 1} kinds: {states}")
-    click.echo(f"{report.requests:,} requests, worst window {report.worst_window:+.1f}; {did}")
-    for flat in report.flatness():
-        click.echo(
-            f"{flat.name}: {flat.memory / 1024:+.1f} KiB and {flat.descriptors:+.2f} descriptors a "
-            f"minute; {flat.least / 2**20:.1f} to {flat.most / 2**20:.1f} MiB, at most "
-            f"{flat.most_descriptors} descriptors"
-        )
-    click.echo(f"{len(report.samples):,} samples, {len(report.breaches)} breaches")
-    _end(holds=report.flat and not report.breaches)
+        table = soak.csv(report.samples)
+        samples.write_text("".join(f"{line}\n" for line in table), encoding="utf-8")
+    for line in soak.lines(report):
+        click.echo(line)
+    _end(holds=report.holds)
 
 
 def _place() -> tempfile.TemporaryDirectory[str]:

@@ -1,7 +1,8 @@
 """The processes of a run, seen from outside: which there are, and what they hold, from /proc.
 
 What a process holds is its proportional set size: memory that a fork shares with its parent is
-counted once over the family, and pages of files that nobody else maps are counted whole.
+counted once over the family, and pages of files that nobody else maps are counted whole. Whether it
+grows is better seen from its own memory, which no other process's end changes.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ class Held:
     """Bytes: its proportional set size."""
     resident: int
     """Bytes: its resident set, what it shares counted whole."""
+    own: int
+    """Bytes: what was written by it, or by its parent before the fork, and is of no file; swapped
+    out or not."""
     descriptors: int
 
 
@@ -55,6 +59,15 @@ def is_tracker(pid: int) -> bool:
     return False
 
 
+def catches(pid: int, number: int) -> bool:
+    """Whether it has a handler for this signal; ``False`` if it has gone."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
+            if line.startswith("SigCgt:"):
+                return bool(int(line.split()[1], 16) >> (number - 1) & 1)
+    return False
+
+
 def held(pid: int) -> Held | None:
     """``None`` if it has gone."""
     try:
@@ -66,4 +79,5 @@ def held(pid: int) -> Held | None:
         name: int(rest.split()[0]) * 1024
         for name, _, rest in (line.partition(":") for line in rollup.splitlines()[1:])
     }
-    return Held(sizes["Pss"], sizes["Rss"], descriptors)
+    own = sizes["Anonymous"] + sizes["Swap"]
+    return Held(sizes["Pss"], sizes["Rss"], own, descriptors)

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from tests.simulation.sweep import Summary, sweep_all
 
+TOLD_EVERY = 5_000
+"""Seeds, where nobody watches."""
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -24,7 +27,8 @@ class Report:
         return (
             f"{self.summary.seeds:,} seeds, {self.summary.runs:,} runs in {self.seconds:.0f} s: "
             f"{counts['GET']:,} requests, {faults:,} faults, {counts['killed']:,} kills, "
-            f"{counts['signal']:,} signals; {len(self.summary.failed)} seeds break a law"
+            f"{counts['worker dies']:,} of workers, {counts['signal']:,} signals; "
+            f"{len(self.summary.failed)} seeds break a law"
         )
 
 
@@ -32,9 +36,17 @@ def prove(*, seeds: int, first: int, jobs: int) -> Report:
     begun = time.monotonic()
     shows = sys.stderr.isatty()
 
+    told_of: set[int] = set()
+
     def told(so_far: Summary) -> None:
+        for seed in so_far.failed:
+            if seed not in told_of:
+                told_of.add(seed)
+                print(f"\nseed {seed} breaks a law", file=sys.stderr, flush=True)
         if shows:
             print(f"\r{so_far.seeds:,} seeds", end="", file=sys.stderr, flush=True)
+        elif so_far.seeds % TOLD_EVERY == 0:
+            print(f"{so_far.seeds:,} seeds", file=sys.stderr, flush=True)
 
     summary = sweep_all(first, seeds, jobs, told)
     if shows:

@@ -54,26 +54,42 @@ def bench(work: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
 
 def test_everybody_delivers_everything_in_every_round(work: Path) -> None:
     only = [argument for one in QUICK for argument in ("--only", one.name)]
-    code, report = bench(work, "--corpus", "12x3000", "--rounds", "2", "--warm-up", "0", *only)
+    code, report = bench(work, "--corpus", "12x3000", "--rounds", "1", *only)
     (result,) = report["speed"]
     assert {one["name"]: one["failure"] for one in result["standings"]} == {
         one.name: None for one in QUICK
     }
-    assert all(len(one[what]) == 2 for one in result["standings"] for what in ("wall", "cpu"))
+    sizes = {len(one[what]) for one in result["standings"] for what in ("wall", "cpu", "peak")}
+    assert sizes == {1}
+    assert result["cpu_against_floor"]["median"] > 0
     assert result["standings"][0]["ratio"] == {"median": 1, "min": 1, "max": 1}
     assert (code, result["images"], result["bytes"]) == (0, 12, 36_000)
     assert list(work.iterdir()) == []
 
 
-def test_memory_compares_a_short_list_with_a_long_one(work: Path) -> None:
-    code, report = bench(work, "memory", "--rows", "5", "10", "--rounds", "1")
+def test_an_import_is_measured_from_a_fresh_start_and_resumed(work: Path, tmp_path: Path) -> None:
+    code, report = bench(work, "import", "--rows", "300", "--in", str(tmp_path))
+    (result,) = report["import"]
+    standings = {one["name"]: one["failure"] for one in result["standings"]}
+    sqlite = tools.SQLITE3.find(os.environ)
+    others = ["sqlite3 .import", "sqlite3 .import, and a unique index"] if sqlite else []
+    assert standings == dict.fromkeys(["fetcher", *others])
+    assert (code, result["failure"], result["rows"]) == (0, None, 300)
+    assert [len(result["first_request"][how]) for how in ("fresh", "resumed")] == [1, 1]
+    assert min(result["manifest"].values()) > result["kept_bytes"] > 0.9 * result["list_bytes"]
+    assert list(work.iterdir()) == []
+
+
+def test_memory_is_that_of_a_short_list_and_a_long_one(work: Path, tmp_path: Path) -> None:
+    options = ("--rows", "1000", "--in", str(tmp_path), "--in-flight", "3", "--pace", "0.1")
+    code, report = bench(work, "memory", *options)
     (result,) = report["memory"]
-    assert [(one["name"], one["failure"]) for one in result["standings"]] == [
-        ("5 rows", None),
-        ("10 rows", None),
-    ]
-    assert all(one["peak"][0] > 0 for one in result["standings"])
-    assert (code, result["rows"]) == (0, [5, 10])
+    for which, rows in (("short", 10), ("long", 1_000)):
+        assert result[which]["rows"] == rows
+        assert result[which]["in_flight"] == 3
+        assert result[which]["verified"] > 0
+        assert result[which]["peak"] > 2**20
+    assert (code, result["ratio"] > 0) == (0, True)
 
 
 def test_who_fails_is_out_and_the_exit_code_says_so(work: Path) -> None:
@@ -110,3 +126,21 @@ def test_an_interruption_leaves_nothing_behind(work: Path, number: signal.Signal
             process.kill()
     assert not Path("/proc", nginx).exists()
     assert list(work.iterdir()) == []
+
+
+def test_many_hosts_that_take_their_time_are_asked_all_at_once(work: Path) -> None:
+    code, report = bench(
+        work,
+        *("hosts", "--hosts", "40", "--latency", "0.3", "--corpus", "120x300"),
+        *("--rounds", "1", "--warm-up", "0"),
+    )
+    (result,) = report["hosts"]
+    standings = {one["name"]: one for one in result["standings"]}
+    assert {name: one["failure"] for name, one in standings.items()} == {
+        "fetcher": None,
+        "floor: received": None,
+    }
+    assert all(0 < one["overall_share"]["median"] < 1 for one in standings.values())
+    assert all(0 < one["most_in_flight"] <= 40 for one in standings.values())
+    assert (code, result["images"]) == (0, 120)
+    assert result["limit"] == pytest.approx(40 / 0.3)

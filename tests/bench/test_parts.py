@@ -7,6 +7,7 @@ import hashlib
 import os
 import select
 import sqlite3
+import sys
 from base64 import b64decode
 from contextlib import closing
 from pathlib import Path
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 from fetcher.policy.sniff import sniff
 from scripts.benchmarks import corpus, inputs
-from scripts.benchmarks.delivery import missing, unverified
+from scripts.benchmarks.delivery import missing, unverified, unwritten
 from scripts.benchmarks.measure import Failure, Surroundings, Usage, measure
 from scripts.benchmarks.race import Spread, race
 from scripts.benchmarks.web import Web
@@ -109,6 +110,14 @@ def test_a_lost_a_changed_and_a_foreign_image_are_noticed(made: corpus.Corpus) -
     )
 
 
+def test_only_as_many_files_of_the_right_size_are_all_that_was_written(
+    made: corpus.Corpus,
+) -> None:
+    assert unwritten(made.directory, made.images) is None
+    next(made.directory.iterdir()).write_bytes(b"short")
+    assert unwritten(made.directory, made.images) == "1 files of no image's size"
+
+
 @pytest.mark.parametrize(
     ("states", "wrong"),
     [
@@ -134,17 +143,17 @@ def test_the_manifest_must_call_all_verified(
 def test_they_run_in_turn_and_who_fails_is_out() -> None:
     order: list[str] = []
 
-    def attempt(name: str) -> Usage | Failure:
-        order.append(name)
-        failed = name == "b" and order.count("b") == 2
-        return Failure("tired") if failed else Usage(float(len(order)), 1.0, 1)
+    def attempt(name: str, memory: bool) -> Usage | Failure:  # noqa: FBT001  as race calls it
+        order.append(name.upper() if memory else name)
+        failed = name == "b" and len(order) > 4
+        return Failure("tired") if failed else Usage(float(len(order)), 1.0, len(order))
 
     standings = race("abc", attempt, rounds=2, warm_up=1, say=lambda _: None)
-    assert "".join(order) == "abcabcac"
-    assert [(one.name, len(one.usages), one.failure) for one in standings] == [
-        ("a", 2, None),
-        ("b", 0, Failure("tired")),
-        ("c", 2, None),
+    assert "".join(order) == "ABCabcac"
+    assert [(one.name, len(one.usages), one.failure, one.peaks) for one in standings] == [
+        ("a", 2, None, (1,)),
+        ("b", 0, Failure("tired"), ()),
+        ("c", 2, None, (3,)),
     ]
 
 
@@ -152,7 +161,7 @@ def test_ratios_are_taken_within_a_round() -> None:
     """The ratios are 3, 1 and 4; the ratio of the medians would be 4."""
     walls = {"a": iter([1.0, 10.0, 2.0]), "b": iter([3.0, 10.0, 8.0]), "c": iter([9.0])}
 
-    def attempt(name: str) -> Usage | Failure:
+    def attempt(name: str, _: bool) -> Usage | Failure:  # noqa: FBT001  as race calls it
         wall = next(walls[name], None)
         return Failure("gone") if wall is None else Usage(wall, 1.0, 1)
 
@@ -168,12 +177,26 @@ def test_ratios_are_taken_within_a_round() -> None:
 def test_a_command_is_measured_with_its_descendants(
     surroundings: Surroundings, tmp_path: Path
 ) -> None:
-    size = 64 * 1024**2
-    hungry = f"python3 -c 'b\"x\" * {size}'"
-    usage = measure(("sh", "-c", f"{hungry}; true"), tmp_path, surroundings)
+    busy = f"{sys.executable} -Sc 'sum(range(3_000_000))'"
+    usage = measure(("sh", "-c", f"{busy}; true"), tmp_path, surroundings)
     assert isinstance(usage, Usage)
-    assert usage.peak > size
-    assert usage.cpu > 0
+    assert usage.cpu > 0.01
+    assert usage.peak == 0
+
+
+def test_memory_is_that_of_all_processes_at_once(
+    surroundings: Surroundings, tmp_path: Path
+) -> None:
+    """Two that hold 40 MB each, one after the other, and then at once."""
+    hold = f"{sys.executable} -Sc \"x = b'x' * 40_000_000; input()\""
+    pipe = f"(sleep 0.5; echo) | {hold}"
+    for script, least, most in (
+        (f"{pipe}; {pipe}", 40_000_000, 79_000_000),
+        (f"{pipe} & {pipe} & wait", 80_000_000, 119_000_000),
+    ):
+        usage = measure(("sh", "-c", script), tmp_path, surroundings, memory=True)
+        assert isinstance(usage, Usage)
+        assert least < usage.peak < most
 
 
 @pytest.mark.parametrize(

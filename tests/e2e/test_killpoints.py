@@ -94,7 +94,9 @@ CASES: Final = [
 ]
 
 
-def prepare(bench: Bench, *, processes: int = 1, layout: str = "files") -> tuple[Path, Path]:
+def prepare(
+    bench: Bench, *, processes: int = 1, layout: str = "files", durability: str = "batch"
+) -> tuple[Path, Path]:
     """A list and a configuration; images of every way to end."""
     large, cut, busy = Picture(LARGE, "large"), Picture(LARGE, "cut"), Picture(900, "busy")
     bench.web.serve("/large", Answer(large))
@@ -109,7 +111,8 @@ def prepare(bench: Bench, *, processes: int = 1, layout: str = "files") -> tuple
     ]
     plain = mirrors.gallery(PLAIN)
     rows = [*plain[:4], *special, Row("gone", f"http://{HOST}/gone"), *plain[4:]]
-    chosen = {"fetch": {"processes": processes}, "store": {"layout": layout, "shard_size": 30_000}}
+    store = {"layout": layout, "shard_size": 30_000, "durability": durability}
+    chosen = {"fetch": {"processes": processes}, "store": store}
     return bench.rows(rows), bench.config(CONFIG, chosen)
 
 
@@ -170,10 +173,13 @@ def test_when_workers_fill_shards_and_all_are_killed(point: Point, bench: Bench)
     resume(bench, listed, config, now, kills=1)
 
 
+@pytest.mark.parametrize("durability", ["batch", "none"])
 @pytest.mark.parametrize("point", IN_WORKERS)
-def test_when_workers_do_it_and_all_are_killed(point: Point, bench: Bench) -> None:
-    """The machine stops while one of several processes is at the point."""
-    listed, config = prepare(bench, processes=2)
+def test_when_workers_do_it_and_all_are_killed(point: Point, durability: str, bench: Bench) -> None:
+    """The machine stops while one of several processes is at the point. Where nothing waits for a
+    disk, small images are landed on the worker's loop.
+    """
+    listed, config = prepare(bench, processes=2, durability=durability)
     now = killed(bench, listed, config, point, 3, whom=":group")
     resume(bench, listed, config, now, kills=1)
 

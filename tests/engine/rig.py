@@ -55,6 +55,7 @@ class Rig:
     drain: float = 5.0
     retry: RetryRule = RETRY
     landing_delay: float = 0.0
+    lands_at_once: bool = False
     consent: ConsentRule | None = None
     method: Method = Method.GET
     book: MemoryRobotsBook = field(default_factory=MemoryRobotsBook)
@@ -80,7 +81,7 @@ class Rig:
         self.manifest = MemoryManifest(self.rows, group_of=groups.group_of)
         await self.manifest.remember_hosts(self.memories)
         self.transport = ScriptedTransport(self.scripts, self.latency)
-        self.landing = InlineLanding(delay=self.landing_delay)
+        self.landing = InlineLanding(delay=self.landing_delay, at_once=self.lands_at_once)
         self.recovery = ScriptedRecovery()
         self.frontier = Frontier(
             concurrency=self.concurrency,

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fetcher.engine import TaskCrew
+from fetcher.engine.courier import Courier
 from fetcher.engine.messages import pack_errand, pack_report, unpack
 from fetcher.engine.processes import GIVE_UP, Hired, ProcessCrew, WorkersLostError, hired
 from fetcher.model import (
@@ -77,11 +78,15 @@ class TestProcessCrew(CrewSuite):
         assert book.kinds() == {"Fault": 22, "Arrived": 10, "Landed": 10}
         await crew.close(PATIENCE)
 
-    async def test_workers_that_died_leave_no_descriptor(self, crew: ProcessCrew) -> None:
-        """Not even until garbage is collected, which a run may not do for hours."""
+    async def test_workers_that_died_leave_nothing(self, crew: ProcessCrew) -> None:
+        """Neither descriptors nor objects, not even until garbage is collected, which a run may not
+        do for hours.
+        """
         book = Book(crew)
         await book.start()
         held = []
+        objects = []
+        gc.collect()
         gc.disable()
         try:
             for n in range(4):
@@ -91,10 +96,12 @@ class TestProcessCrew(CrewSuite):
                 crew.send(errand(2 * n + 1, "image"))  # else it gives up
                 await book.until_ended(2 * n + 2)
                 held.append(len(os.listdir("/proc/self/fd")))  # noqa: PTH208  as it is quick
+                objects.append(sum(isinstance(one, Courier) for one in gc.get_objects()))
         finally:
             gc.enable()
         await crew.close(PATIENCE)
         assert held[-1] == held[1]  # the first of them starts what tidies up after the others
+        assert objects[-1] <= 2  # of the two that live
 
     async def test_without_any_worker_an_errand_comes_back_at_once(self, crew: ProcessCrew) -> None:
         book = Book(crew, next=[errand(9, "image")])
@@ -190,8 +197,10 @@ def test_an_errand_survives_its_way(sent: Errand) -> None:
         st.just(Abandoned()),
         st.builds(Refused, st.just(3), FAULTS),
         st.builds(Landed, st.just(3), RECEIPTS, VERDICTS, MAYBE),
-    )
+    ),
+    st.none() | NUMBERS,
 )
-def test_a_report_survives_its_way(result: object) -> None:
-    sent = Report(3, result)  # type: ignore[arg-type]
+def test_a_report_survives_its_way(result: object, received: int | None) -> None:
+    told_at_once = isinstance(result, (Landed, Refused))
+    sent = Report(3, result, received if told_at_once else None)  # type: ignore[arg-type]
     assert unpack(pack_report(sent)) == sent

@@ -50,8 +50,9 @@ PARTIAL = Partial(Path("spool/1"), 4, Validators("tag"))
 # What an answer means.
 
 
-def test_an_image_is_kept_and_settled() -> None:
-    rig = one(GOOD)
+@pytest.mark.parametrize("lands_at_once", [False, True])
+def test_an_image_is_kept_and_settled(*, lands_at_once: bool) -> None:
+    rig = one(GOOD, lands_at_once=lands_at_once)
     assert rig.run().reason is EndReason.COMPLETE
     assert rig.state(0) is State.VERIFIED
     assert rig.landing.kept[1] == GOOD
@@ -272,6 +273,15 @@ def test_what_came_of_a_body_is_offered_to_the_next_attempt() -> None:
     assert [asked.request.partial for asked in rig.transport.asked] == [None, PARTIAL, PARTIAL]
 
 
+def test_what_a_dead_worker_went_on_with_is_not_gone_on_with() -> None:
+    """It may have added to the file, replaced it, or named it: the next would miss it, or mix."""
+    rig = one(Fault("truncated", partial=PARTIAL), Fault("worker-lost"), GOOD)
+    rig.run()
+    assert [asked.request.partial for asked in rig.transport.asked] == [None, PARTIAL, None]
+    assert rig.recovery.discarded == [PARTIAL]
+    assert (rig.settled(0).state, rig.settled(0).attempt) == (State.VERIFIED, 2)
+
+
 def test_parts_that_do_not_fit_are_dropped_and_all_is_fetched_again() -> None:
     stitched = image(picture(1), "http://a.test/0", resumed=True)
     rig = one(Fault("truncated", partial=PARTIAL), stitched, GOOD)
@@ -372,7 +382,7 @@ def test_after_a_manifest_that_fails_nothing_more_is_asked_for() -> None:
     async def full(outcomes: object) -> bool:
         del outcomes
         # The next timer goes off before the task group has heard of the failure.
-        asyncio.get_running_loop().call_soon(engines[0]._pump)
+        asyncio.get_running_loop().call_soon(engines[0]._dispatcher.pump)
         rig.frontier.next = watched  # type: ignore[method-assign]
         raise StoreError("No room left.", fault_code="disk-full")
 

@@ -1,5 +1,5 @@
 """A landing without threads: it judges as the real one does, and delivers on the next turn of the
-loop, or after a virtual delay."""
+loop, or after a virtual delay. ``at_once`` says so, as a prompt one does."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from fetcher.ports import Refused
 class InlineLanding:
     """``kept`` by asset id. ``refuse`` names faults for the next arrivals, in order."""
 
-    def __init__(self, *, delay: float = 0.0) -> None:
+    def __init__(self, *, delay: float = 0.0, at_once: bool = False) -> None:
         self.kept: dict[int, bytes] = {}
         self.refuse: list[Fault] = []
         self._delay = delay
+        self._at_once = at_once
         self._under_way = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -30,10 +31,15 @@ class InlineLanding:
         self._deliver = deliver
         self.broken = broken
 
-    def submit(self, asset: Asset, arrival: Arrival) -> None:
+    def submit(self, asset: Asset, arrival: Arrival) -> bool:
         self._under_way += 1
         self._idle.clear()
-        asyncio.get_running_loop().call_later(self._delay, self._land, asset, arrival)
+        loop = asyncio.get_running_loop()
+        if self._at_once:
+            loop.call_soon(self._land, asset, arrival)
+        else:
+            loop.call_later(self._delay, self._land, asset, arrival)
+        return self._at_once
 
     async def close(self) -> None:
         await self._idle.wait()

@@ -60,7 +60,7 @@ class MemoryStore:
             except StoreError:
                 self._drop(path)
                 raise
-        return Staged(path, key, body.size)
+        return Staged(str(path), key, body.size)
 
     def publish(self, batch: Sequence[Staged]) -> None:
         if not batch:
@@ -70,11 +70,11 @@ class MemoryStore:
                 self._call(self.root)
             except StoreError:
                 for staged in batch:
-                    self._drop(staged.temporary)
+                    self._drop(Path(staged.temporary))
                 raise
             for staged in batch:
-                self.files[staged.key] = self.temporaries[staged.temporary]
-                self._drop(staged.temporary)
+                self.files[staged.key] = self.temporaries[Path(staged.temporary)]
+                self._drop(Path(staged.temporary))
             self.batches.append(tuple(staged.key for staged in batch))
 
     def confirm(self, keys: Sequence[str]) -> None:

@@ -6,7 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fetcher.manifest.origins import Standing, standing
-from fetcher.manifest.schema import PENDING, STATE_IDS
+from fetcher.manifest.states import PENDING, STATE_IDS
 from fetcher.model import State
 from fetcher.policy.urls import judge
 

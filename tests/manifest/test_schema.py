@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from fetcher.errors import Exit, ManifestUnusableError
-from fetcher.manifest import ManifestReader, schema
+from fetcher.manifest import ManifestReader, guard, reader, schema
+from fetcher.manifest.migrations import MIGRATIONS
+from fetcher.manifest.states import STATE_IDS
 from fetcher.model import State
 from tests.manifest.opened import database, query
 
@@ -29,7 +31,7 @@ def make(path: Path, *statements: str) -> None:
 def test_a_new_manifest_is_of_the_newest_version(path: Path) -> None:
     with database(path):
         pass
-    assert query(path, "PRAGMA user_version") == [{"user_version": len(schema.MIGRATIONS)}]
+    assert query(path, "PRAGMA user_version") == [{"user_version": len(MIGRATIONS)}]
     assert query(path, "PRAGMA application_id") == [{"application_id": schema.APPLICATION_ID}]
 
 
@@ -37,8 +39,8 @@ def test_names_of_states_are_the_contract(path: Path) -> None:
     with database(path):
         pass
     names = {row["name"]: row["id"] for row in query(path, "SELECT * FROM states")}
-    assert names == {str(state): number for state, number in schema.STATE_IDS.items()}
-    assert set(schema.STATE_IDS) == set(State)
+    assert names == {str(state): number for state, number in STATE_IDS.items()}
+    assert set(STATE_IDS) == set(State)
 
 
 def test_a_migration_and_its_number_are_one_transaction(path: Path) -> None:
@@ -60,8 +62,9 @@ def test_an_older_manifest_is_brought_up_to_date_keeping_what_it_has(
 ) -> None:
     with database(path):
         pass
-    newer = (*schema.MIGRATIONS, ("ALTER TABLE runs ADD COLUMN note TEXT",))
-    monkeypatch.setattr(schema, "MIGRATIONS", newer)
+    newer = (*MIGRATIONS, ("ALTER TABLE runs ADD COLUMN note TEXT",))
+    for module in (schema, guard, reader):
+        monkeypatch.setattr(module, "MIGRATIONS", newer)
     with pytest.raises(ManifestUnusableError, match="older fetcher"):
         ManifestReader(path)
     monkeypatch.setattr(schema.migrate, "__defaults__", (newer,))

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fetcher.manifest import packing
+from fetcher.manifest.migrations import MIGRATIONS
 from fetcher.manifest.runs import RunInfo
-from fetcher.manifest.schema import MIGRATIONS
 from fetcher.model import Expectation, State
 from tests.conformance.manifest_suite import MD5, outcome, row
 from tests.manifest.opened import (

@@ -12,6 +12,7 @@ import pytest
 from fetcher.errors import LockedError, ManifestUnusableError
 from fetcher.manifest import ManifestThread, RunInfo
 from fetcher.manifest.database import Database
+from fetcher.manifest.thread import _Call, _Calls
 from fetcher.model import LeaseRequest, Selection, State
 from fetcher.ports import Manifest, RowBook
 from tests.conformance.manifest_suite import group_of, leased, outcome, row
@@ -98,6 +99,26 @@ async def test_a_settlement_waits_for_one_batch_of_an_import_at_most(
     done.append("settled")
     await task
     assert done.index("settled") <= 2
+
+
+async def test_rows_to_import_let_everything_else_pass() -> None:
+    loop = asyncio.get_running_loop()
+    calls = _Calls()
+
+    def put(name: str, *, patient: bool = False) -> None:
+        calls.put(_Call(lambda _: name, None, loop, loop.create_future(), patient))
+
+    def take() -> object:
+        call = calls.take()
+        return call and call.ask(None)  # type: ignore[arg-type]
+
+    put("rows", patient=True)
+    put("lease")
+    put("settle")
+    assert (take(), take()) == ("lease", "settle")
+    put("more rows", patient=True)
+    calls.put(None)
+    assert (take(), take(), take()) == ("rows", "more rows", None)
 
 
 async def test_an_error_is_raised_where_it_was_asked_for(

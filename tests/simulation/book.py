@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -18,7 +18,16 @@ from typing import TypeVar
 from fetcher.errors import FetcherError, ManifestError, StoreError
 from fetcher.manifest.database import Database
 from fetcher.manifest.runs import RunInfo
-from fetcher.model import HostMemory, Lease, LeaseRequest, Outcome, SourceInfo, State, Tally
+from fetcher.model import (
+    HostMemory,
+    Lease,
+    LeaseRequest,
+    Outcome,
+    RobotsNote,
+    SourceInfo,
+    State,
+    Tally,
+)
 from fetcher.policy.hosts import HostGroups
 from tests.fakes.clock import EPOCH
 from tests.manifest.opened import check_laws, images
@@ -55,6 +64,7 @@ class Book:
         self._life = Life.none()
         self._free_at = 0.0
         self._memories: dict[str, HostMemory] = {}
+        self._notes: dict[str, RobotsNote] = {}
 
     def begin(self, life: Life) -> None:
         self._life, self._free_at = life, 0.0
@@ -74,6 +84,30 @@ class Book:
     async def remember_hosts(self, memories: Sequence[HostMemory]) -> None:
         self._life.check()
         self._memories.update((memory.group, memory) for memory in memories)
+
+    # ports.RobotsBook
+
+    async def recall(self, origins: Sequence[str], token: str) -> Mapping[str, RobotsNote]:
+        await self._turn()
+        self._step("recall")
+        found = {origin: self._notes[origin] for origin in origins if origin in self._notes}
+        if self._database is not None:
+            really = self._database.recall_robots(origins, token)
+            same = really == found
+            self._trace.require(same, "the manifest", lambda: f"robots: {really}, not {found}")
+        return found
+
+    async def remember(self, notes: Sequence[RobotsNote]) -> None:
+        await self._surely(lambda: self._remember(notes))
+
+    def _remember(self, notes: Sequence[RobotsNote]) -> None:
+        self._step("remember")
+        if self._database is not None:
+            self._database.remember_robots(notes)
+        for note in notes:
+            self._notes[note.origin] = note
+            self._witness.owners.remembered(note.origin, note.fetched_at - EPOCH)
+        self._step("remembered")
 
     def end(self, *, cleanly: bool) -> None:
         """After a kill nothing is said; what is committed is there."""
@@ -95,6 +129,7 @@ class Book:
         self._step("lease")
         lease = self._lease(request)
         self._trace.note("lease", len(lease.assets))
+        self._witness.leased(lease.assets)
         held = len(self._records.leased)
         most = 3 * self._scenario.limits.capacity
         self._trace.require(held <= most, "law 7", lambda: f"{held} assets are held")
@@ -191,11 +226,11 @@ class Book:
     def _step(self, step: str) -> None:
         """Raises ``FetcherError`` or ``Killed``."""
         kind = self._life.step("book")
-        if kind is None or step in {"settled", "imported", "give back"}:
+        if kind is None or step in {"settled", "imported", "remembered", "give back"}:
             return
         self._trace.note("book fails", step, kind)
         self._life.book_failed = kind
-        if step in {"lease", "settle"}:
+        if step in {"lease", "settle", "recall", "remember"}:
             self._witness.stops(f"the manifest failed to {step}")
         raise _error(kind)
 

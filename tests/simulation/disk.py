@@ -18,7 +18,7 @@ from fetcher.model import Asset, Body, Receipt
 from fetcher.ports import Staged
 from fetcher.store.names import PARTIAL, check_key, check_name
 from fetcher.store.trouble import store_error, wrong_length
-from tests.simulation.life import Life
+from tests.simulation.life import Life, WorkerLife
 from tests.simulation.trace import Trace
 
 ROOT = "/dir"
@@ -129,7 +129,7 @@ class Disk:
         if size != body.size:
             self.temporaries.pop(path, None)
             raise wrong_length(path, size, body.size)
-        return Staged(self.path(path), key, body.size)
+        return Staged(str(self.path(path)), key, body.size)
 
     def publish(self, batch: Sequence[Staged]) -> None:
         if not batch:
@@ -137,7 +137,7 @@ class Disk:
         placed: list[str] = []
         try:
             self._step("sync", len(batch))
-            self._unsynced.difference_update(str(staged.temporary) for staged in batch)
+            self._unsynced.difference_update(staged.temporary for staged in batch)
             for staged in batch:
                 self._step("rename", staged.key)
                 self._place(staged)
@@ -146,13 +146,13 @@ class Disk:
             self._unsynced.difference_update(placed)
         except OSError as error:
             for staged in batch:
-                self.temporaries.pop(str(staged.temporary), None)
+                self.temporaries.pop(staged.temporary, None)
             for key in placed:
                 self.files.pop(key, None)
             raise store_error(error, ROOT) from error
 
     def _place(self, staged: Staged) -> None:
-        temporary = str(staged.temporary)
+        temporary = staged.temporary
         self.files[staged.key] = self.temporaries.pop(temporary)
         self._unsynced.add(staged.key)
 
@@ -191,12 +191,14 @@ class Disk:
 
     def _write(self, path: str, data: bytes) -> None:
         self._unsynced.add(path)
-        last = self._life.last_step("disk")
-        if last:
+        if self._last_step():
             # Killed in the middle of writing.
             self.temporaries[path] = data[: self._chance.randint(0, len(data))]
         self._step("write", path, len(data))
         self.temporaries[path] = data
+
+    def _last_step(self) -> bool:
+        return self._life.last_step("disk")
 
     def _step(self, step: str, *what: Any) -> None:
         """One system call: raises ``OSError`` if it fails, ``Killed`` if it is never made."""
@@ -207,6 +209,27 @@ class Disk:
             raise OSError(NUMBERS[kind], kind)
         if step in {"write", "rename", "confirm"}:
             self._trace.note(step, *what)
+
+
+class WorkersDisk(Disk):
+    """The same disk, as a worker uses it: its steps may be that worker's last."""
+
+    __slots__ = ("_hand",)
+
+    def __init__(self, disk: Disk, hand: WorkerLife) -> None:
+        self.__dict__ = disk.__dict__  # all that it holds
+        self._hand = hand
+
+    def remove(self, text: str) -> None:
+        self._hand.check()
+        super().remove(text)
+
+    def _last_step(self) -> bool:
+        return self._hand.last_step() or super()._last_step()
+
+    def _step(self, step: str, *what: Any) -> None:
+        self._hand.step()
+        super()._step(step, *what)
 
 
 def whole(files: Iterable[bytes], known: set[bytes]) -> bool:

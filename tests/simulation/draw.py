@@ -11,6 +11,7 @@ from itertools import pairwise
 
 from fetcher.model import BadRow, Expectation, HostBudget, Keep, Row
 from fetcher.policy.retry import RetryRule
+from tests.simulation import manners
 from tests.simulation.scenario import (
     MAX_BYTES,
     Form,
@@ -46,7 +47,7 @@ def picture(text: str, size: int) -> bytes:
 
 
 def draw(seed: int) -> Scenario:
-    return _Drawing(seed).scenario()
+    return manners.add(_Drawing(seed).scenario())
 
 
 @dataclass(slots=True)

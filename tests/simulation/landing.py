@@ -9,29 +9,29 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from fetcher.engine.landing import BATCH, Deliver, LandingRules, ThreadedLanding, _Arrived
+from fetcher.engine.finishing import Finisher, Item
+from fetcher.engine.landing import BATCH, Deliver, ThreadedLanding
 from fetcher.model import Arrival, Asset, Landed
-from fetcher.ports import Refused, Store
-from tests.simulation.life import Killed, Life
-from tests.simulation.witness import Witness
+from fetcher.ports import Refused
+from tests.simulation.eye import Eye
+from tests.simulation.life import Killed, Mortal
 
 
 class TurnedLanding(ThreadedLanding):
     def __init__(
         self,
-        store: Store,
-        rules: LandingRules,
+        finisher: Finisher,
         *,
         threads: int,
         takes: float,
-        witness: Witness,
-        life: Life,
+        witness: Eye,
+        life: Mortal,
     ) -> None:
-        super().__init__(store, rules, threads=threads)
+        super().__init__(finisher, threads=threads)
         self._takes = takes
         self._witness = witness
         self._life = life
-        self._lines: list[_Arrived] = []
+        self._lines: list[Item] = []
         self._free = threads
         self._idle = asyncio.Event()
         self._idle.set()
@@ -47,10 +47,11 @@ class TurnedLanding(ThreadedLanding):
         self._deliver = lambda results: loop.call_soon(hand_over, results)
         self._tell_broken = lambda error: loop.call_soon(broken, error)
 
-    def submit(self, asset: Asset, arrival: Arrival) -> None:
+    def submit(self, asset: Asset, arrival: Arrival) -> bool:
         self._life.check()
-        self._lines.append(_Arrived(asset, arrival))
+        self._lines.append(Item(asset, arrival))
         self._take_up()
+        return False
 
     async def close(self) -> None:
         self._life.check()
@@ -65,7 +66,7 @@ class TurnedLanding(ThreadedLanding):
             self._idle.clear()
             asyncio.get_running_loop().call_later(self._takes, self._finish, batch)
 
-    def _finish(self, batch: list[_Arrived]) -> None:
+    def _finish(self, batch: list[Item]) -> None:
         try:
             self._land(batch)
         except Killed:

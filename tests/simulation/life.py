@@ -8,13 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Protocol, Self
 
-from tests.simulation.scenario import Run, Trouble
+from tests.simulation.scenario import Crash, Run, Trouble
 
 
 class Killed(BaseException):
     """Raised to whatever acts after its process has ended."""
+
+
+class Mortal(Protocol):
+    @property
+    def dead(self) -> bool: ...
+
+    def check(self) -> None:
+        """Raises ``Killed``."""
 
 
 @dataclass(slots=True)
@@ -61,6 +69,40 @@ class Life:
         if kill is None:
             return None
         return kill.disk if place == "disk" else kill.book
+
+
+@dataclass(slots=True)
+class WorkerLife:
+    """A worker's, which ends with the run's. ``end`` is called when it ends before."""
+
+    run: Life
+    end: Callable[[], None]
+    crash: Crash | None = None
+    crashed: bool = False
+    _steps: int = 0
+
+    @property
+    def dead(self) -> bool:
+        return self.crashed or self.run.dead
+
+    def check(self) -> None:
+        if self.dead:
+            raise Killed
+
+    def kill(self) -> None:
+        if not self.dead:
+            self.crashed = True
+            self.end()
+
+    def last_step(self) -> bool:
+        return self.crash is not None and self._steps + 1 == self.crash.step
+
+    def step(self) -> None:
+        self.check()
+        self._steps += 1
+        if self.crash is not None and self._steps == self.crash.step:
+            self.kill()
+            raise Killed
 
 
 def _kind(troubles: tuple[Trouble, ...], number: int) -> str | None:

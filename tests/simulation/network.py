@@ -8,19 +8,19 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from fetcher.model import Arrival, Body, Fault, Partial, Redirect, Validators
+from fetcher.model import Arrival, Body, Fault, Found, Method, Partial, Redirect, Validators
 from fetcher.policy.classify import REDIRECTS, status_code
 from fetcher.policy.oserrors import disk_fault
 from fetcher.policy.retry import parse_retry_after
 from fetcher.ports import FetchRequest
 from tests.fakes.clock import EPOCH
 from tests.simulation.disk import Disk
-from tests.simulation.life import Life
+from tests.simulation.eye import Eye
+from tests.simulation.life import Mortal
 from tests.simulation.scenario import MAX_BYTES, Scenario
-from tests.simulation.web import Reply, Web
-from tests.simulation.witness import Witness
+from tests.simulation.web import FIRST_BYTES, Reply, Web
 
-Result = Arrival | Redirect | Fault
+Result = Arrival | Found | Redirect | Fault
 
 
 class _Transfer(NamedTuple):
@@ -40,8 +40,8 @@ class Network:
     scenario: Scenario
     web: Web
     disk: Disk
-    witness: Witness
-    life: Life
+    witness: Eye
+    life: Mortal
     _transfers: dict[int, _Transfer] = field(default_factory=dict)
 
     async def fetch(self, request: FetchRequest) -> Result:
@@ -95,16 +95,21 @@ class Network:
         if self.scenario.pages[request.url].blocked:
             await asyncio.sleep(0.01)
             return Fault("blocked-address")
-        reply = self.web.reply(request.url, request.partial, now, EPOCH + now)
+        reply = self.web.reply(request.url, request.partial, now, EPOCH + now, request.method)
         if reply.code is not None:
             await asyncio.sleep(reply.wait)
             return Fault(reply.code)
         if reply.status in REDIRECTS and reply.location is not None:
             await asyncio.sleep(reply.wait)
             return Redirect(reply.status, reply.location)
-        if reply.status in {200, 206}:
-            return await self._body(request, reply, now)
+        if reply.status in {200, 206} and reply.says is None and not reply.opted_out:
+            body = self._body if request.cut_at is None else self._text
+            return await body(request, reply, now)
         await asyncio.sleep(reply.wait)
+        if reply.says is not None:
+            return await self._found(request, reply)
+        if reply.opted_out:
+            return Fault("opted-out", http_status=200)
         if reply.status == 416:
             return self._no_more(request, reply)
         code = status_code(reply.status)
@@ -114,12 +119,23 @@ class Network:
             wait = parse_retry_after(reply.retry_after, EPOCH + loop.time())
         return Fault(code, http_status=reply.status, retry_after=wait)
 
+    async def _found(self, request: FetchRequest, reply: Reply) -> Result:
+        if reply.broken is not None:
+            await asyncio.sleep(self.scenario.limits.stall_timeout)
+            return Fault(reply.broken, http_status=200)
+        size, kind, coded = reply.says or (None, None, False)
+        probes = request.method is Method.PROBE
+        received = min(FIRST_BYTES, size or FIRST_BYTES) if probes else 0
+        return Found(
+            request.method, 206 if probes else 200, size, kind, request.url, coded, received
+        )
+
     def _no_more(self, request: FetchRequest, reply: Reply) -> Result:
         partial = request.partial
         assert partial is not None
         if partial.size != reply.total:
             return Fault("range-mismatch", http_status=416)
-        body = Body(partial.size, path=partial.path)
+        body = Body(partial.size, path=self.disk.path(str(partial.path)))
         return Arrival(body, 416, None, request.url, _tagged(reply), resumed=True)
 
     async def _body(self, request: FetchRequest, reply: Reply, now: float) -> Result:
@@ -167,6 +183,16 @@ class Network:
             resume is not None,
             len(data),
         )
+
+    async def _text(self, request: FetchRequest, reply: Reply, _: float) -> Result:
+        """A robots.txt: nothing is kept of one that breaks off."""
+        data, broken, takes = self._in_time(request, reply)
+        await asyncio.sleep(takes)
+        self.life.check()
+        if broken is not None:
+            return Fault(broken, http_status=reply.status, received=len(data))
+        body = Body(len(data), data=data)
+        return Arrival(body, reply.status, "text/plain", request.url, received=len(data))
 
     def _kept(self, resume: Partial | None) -> bytes:
         """What is to be continued. Raises ``OSError``."""

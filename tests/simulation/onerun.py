@@ -9,19 +9,31 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from fetcher.engine import Ending, EndReason, Engine, EngineOptions, LandingRules, TaskCrew
+from fetcher.engine import (
+    Ending,
+    EndReason,
+    Engine,
+    EngineOptions,
+    Finisher,
+    LandingRules,
+    TaskCrew,
+)
+from fetcher.engine.processes import GIVE_UP, ProcessCrew, WorkersLostError
 from fetcher.errors import FetcherError
 from fetcher.events import Event, Paused
 from fetcher.policy.breaker import BreakerRule
 from fetcher.policy.hosts import HostGroups
 from fetcher.policy.redirects import RedirectRule
+from fetcher.ports import Crew
 from tests.fakes.clock import EPOCH
 from tests.simulation.book import Book
 from tests.simulation.bounds import longest_attempt
 from tests.simulation.disk import SPOOLS, Disk
 from tests.simulation.draw import md5
+from tests.simulation.eye import Eye
+from tests.simulation.fleet import Depot, Onlooker, WatchedCrew
 from tests.simulation.landing import TurnedLanding
-from tests.simulation.life import Killed, Life
+from tests.simulation.life import Killed, Life, Mortal
 from tests.simulation.loop import EndlessError, RunLoop
 from tests.simulation.network import Network
 from tests.simulation.records import Records
@@ -38,9 +50,10 @@ class Parts:
     """What tests of the simulation itself put in the place of the real parts."""
 
     frontier: type[WatchedFrontier] = WatchedFrontier
-    landing: type[TurnedLanding] = TurnedLanding
+    finisher: type[Finisher] = Finisher
     network: type[Network] = Network
     disk: type[Disk] = Disk
+    crew: type[ProcessCrew] = ProcessCrew
     book: type[Book] = Book
     options: Callable[[EngineOptions], EngineOptions] = lambda options: options
 
@@ -87,6 +100,8 @@ class End:
 
     ending: Ending | None = None
     error: FetcherError | None = None
+    gave_up: bool = False
+    """Workers did nothing but die."""
     signals: int = 0
     leased: list[int] = field(default_factory=list)
     """Assets that were not given back."""
@@ -106,6 +121,7 @@ class OneRun:
         self.network = world.parts.network(
             self._scenario, world.web, world.disk, world.witness, self.life
         )
+        self.depot: Depot | None = None
         limits = self._scenario.limits
         self.frontier = world.parts.frontier(
             witness=world.witness,
@@ -132,7 +148,9 @@ class OneRun:
         except FetcherError as error:
             self.end.error = error
         except Exception as error:  # noqa: BLE001  whatever it is, it is a finding
-            if not self.life.dead:
+            if _lost_all(error):
+                self.end.gave_up = True
+            elif not self.life.dead:
                 self._world.trace.breach("a bug", repr(error))
 
     def bury(self) -> None:
@@ -164,22 +182,16 @@ class OneRun:
             raise error
         self.end.leased = sorted(world.records.leased)
         await self.network.close()
+        if self.depot is not None:
+            self.depot.close()
 
     def _engine(self) -> Engine:
         """The one place that knows how an engine is put together."""
         world, scenario, limits = self._world, self._scenario, self._scenario.limits
-        landing = world.parts.landing(
-            world.disk,
-            LandingRules(scenario.mismatched, frozenset({md5(scenario.placeholder)})),
-            threads=limits.threads,
-            takes=scenario.landing,
-            witness=world.witness,
-            life=self.life,
-        )
         return Engine(
             frontier=self.frontier,
             group_of=world.groups.group_of,
-            crew=TaskCrew(self.network, landing, lambda asset_id: f"{SPOOLS}/{asset_id}.part"),
+            crew=self._crew(),
             recovery=TurnedRecovery(
                 world.disk, takes=scenario.landing, witness=world.witness, life=self.life
             ),
@@ -187,6 +199,7 @@ class OneRun:
             clock=world.clock,
             chance=world.chance.random,
             observer=world,
+            robots=world.book,
             options=world.parts.options(
                 EngineOptions(
                     retry=scenario.retry,
@@ -194,11 +207,66 @@ class OneRun:
                     spool_above=limits.spool_above,
                     drain=limits.drain,
                     limit=self._run.limit,
+                    consent=scenario.consent,
+                    method=scenario.method,
                     first_pause=limits.first_pause,
                     longest_pause=limits.longest_pause,
                 )
             ),
         )
+
+    def _crew(self) -> Crew:
+        world, fleet = self._world, self._scenario.fleet
+        if fleet is None:
+            landing = self._landing(world.witness, world.disk, self.life)
+            return TaskCrew(self.network, landing, lambda asset_id: f"{SPOOLS}/{asset_id}.part")
+        self.loop.thread_takes = fleet.hiring
+        budgets, pages = self._scenario.budgets, self._scenario.pages
+        self.depot = Depot(
+            fleet=fleet,
+            crashes=self._run.crashes,
+            life=self.life,
+            disk=world.disk,
+            trace=world.trace,
+            chance=world.chance,
+            onlooker=Onlooker(
+                world.trace,
+                lambda url: pages[url].group,
+                {group: budget.concurrency for group, budget in budgets.items()},
+            ),
+            workshop=self._workshop,
+        )
+        crew = self.depot.crew(
+            world.parts.crew, lambda group: world.groups.budget(group).concurrency
+        )
+        return WatchedCrew(crew, world.witness, self.depot)
+
+    def _workshop(self, eye: Eye, disk: Disk, life: Mortal) -> tuple[Network, TurnedLanding]:
+        """A worker's own."""
+        network = self._world.parts.network(self._scenario, self._world.web, disk, eye, life)
+        return network, self._landing(eye, disk, life)
+
+    def _landing(self, eye: Eye, disk: Disk, life: Mortal) -> TurnedLanding:
+        scenario = self._scenario
+        rules = LandingRules(
+            scenario.mismatched,
+            frozenset({md5(scenario.placeholder)}),
+            measure_only=scenario.measure_only,
+        )
+        return TurnedLanding(
+            self._world.parts.finisher(disk, rules),
+            threads=scenario.limits.threads,
+            takes=scenario.landing,
+            witness=eye,
+            life=life,
+        )
+
+    def tear(self) -> None:
+        """It is cut off: what spooled bodies had come to is on the disk."""
+        now = self.loop.time()
+        self.network.tear(now)
+        if self.depot is not None:
+            self.depot.tear(now)
 
     def _signal(self, engine: Engine) -> None:
         """As the command line takes them: the first stops in good order, the second at once."""
@@ -218,6 +286,11 @@ class OneRun:
         end, world, require = self.end, self._world, self._world.trace.require
         failed = {self.life.disk_failed, self.life.book_failed} - {None}
         world.trace.note("end", end.ending or end.error)
+        if end.gave_up:
+            deaths = self.depot.deaths if self.depot is not None else 0
+            right = deaths >= GIVE_UP and not self._run.calm
+            require(right, "the ending", lambda: f"it gave up after {deaths} deaths")
+            return
         if end.error is not None:
             code = getattr(end.error, "fault_code", "busy")
             require(code in failed, "the ending", lambda: f"{end.error!r}, but {failed} failed")
@@ -239,6 +312,12 @@ class OneRun:
         require(right, "the ending", lambda: f"{ending}, {settled=}, {held=}, {failed=}")
         complete = ending.reason is EndReason.COMPLETE
         require(complete or not self._run.calm, "the ending", lambda: f"a calm run: {ending}")
+
+
+def _lost_all(error: Exception) -> bool:
+    if isinstance(error, ExceptionGroup):
+        return error.subgroup(WorkersLostError) is not None
+    return isinstance(error, WorkersLostError)
 
 
 def _read(reading: asyncio.Task[None], engine: Engine) -> None:

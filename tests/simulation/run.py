@@ -18,9 +18,6 @@ from tests.simulation.trace import Trace
 from tests.simulation.web import Web
 from tests.simulation.witness import Witness
 
-REST = 0.5
-"""Seconds between two runs."""
-
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -38,8 +35,13 @@ class Report:
         lines = [str(breach) for breach in self.trace.breaches]
         lines += ["", f"The last events before the first breach of seed {self.seed}:"]
         lines += self.trace.tail(40)
-        lines += ["", f"Again: scripts/prove simulate --seed {self.seed} --seeds 1"]
+        lines += ["", again(self.seed)]
         return "\n".join(lines)
+
+
+def again(seed: int) -> str:
+    """How to live it once more."""
+    return f"Again: scripts/prove simulate --seed {seed} --seeds 1"
 
 
 def simulate(seed: int, scenario: Scenario | None = None, parts: Parts | None = None) -> Report:
@@ -83,7 +85,7 @@ def _live(world: World) -> Report:
         longest_wait = max(longest_wait, one.frontier.longest_wait)
         if world.trace.breaches:
             break
-        now = one.loop.time() + REST
+        now = one.loop.time() + run.rest
     else:
         _look_back(world)
     return Report(world.scenario.seed, world.trace, len(world.scenario.runs), longest_wait)
@@ -98,7 +100,7 @@ def _play(world: World, one: OneRun, run: Run) -> None:
     world.book.end(cleanly=not one.life.dead)
     if one.life.dead:
         assert run.kill is not None
-        one.network.tear(one.loop.time())
+        one.tear()
         world.trace.note("killed", "power" if run.kill.power else "")
         if run.kill.power:
             world.disk.lose()
@@ -118,4 +120,4 @@ def _look_back(world: World) -> None:
     world.trace.require(not left, "no file is left behind", lambda: f"{sorted(left)}")
 
 
-__all__ = ["Parts", "Report", "simulate"]
+__all__ = ["Parts", "Report", "again", "simulate"]

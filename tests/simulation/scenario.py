@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from fetcher.model import BadRow, HostBudget, Keep, Row
+from fetcher.model import BadRow, HostBudget, Keep, Method, Row
+from fetcher.policy.consent import ConsentRule
 from fetcher.policy.retry import RetryRule
 
 PLACEHOLDERS = "http://gone.test/*"
@@ -21,6 +22,25 @@ class Ranges(Enum):
     """200, and all of it again."""
     OTHER_PART = auto()
     """206, but from another byte on."""
+
+
+class Head(Enum):
+    """What a page says to a HEAD."""
+
+    HONEST = auto()
+    NOT_ALLOWED = auto()
+    FORBIDDEN = auto()
+    UNKNOWN = auto()
+    OTHER_SIZE = auto()
+    NO_SIZE = auto()
+    OTHER_TYPE = auto()
+    CODED = auto()
+    BROKEN = auto()
+
+
+Rules = tuple[tuple[str, bool], ...]
+"""What a robots.txt says to us: beginnings of paths, and whether they may be asked for. The longest
+that fits decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +68,9 @@ class Page:
     ranges: Ranges = Ranges.HONOURED
     tagged: bool = True
     """It has an ETag."""
+    opted_out: bool = False
+    """It has an X-Robots-Tag that asks not to take it."""
+    head: Head = Head.HONEST
 
 
 class Form(Enum):
@@ -109,6 +132,30 @@ class Kill:
 
 
 @dataclass(frozen=True, slots=True)
+class Crash:
+    """A worker's end, as by kill -9: the ``worker``-th that was hired, at its ``step``-th operation
+    of the disk, or ``after`` so many seconds.
+    """
+
+    worker: int
+    step: int | None = None
+    after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """Worker processes, and the way to them. Times in seconds."""
+
+    workers: int
+    delay: float
+    """That a message takes, at most."""
+    hiring: float
+    """That it takes until another one is there."""
+    torn: bool = False
+    """Messages come in pieces."""
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """What befalls one run. Times count from its begin. ``lists``: the version that it reads."""
 
@@ -121,11 +168,15 @@ class Run:
     limit: int | None = None
     gaps: float = 0.0
     """Seconds between two batches of the import."""
+    rest: float = 0.5
+    """Seconds between it and the next one."""
+    crashes: tuple[Crash, ...] = ()
+    """What befalls its workers, if there are any."""
 
     @property
     def calm(self) -> bool:
-        """Nothing befalls it: it has to come to the end."""
-        return self == Run(self.version, gaps=self.gaps)
+        """Nothing befalls it, or nothing but workers' ends: it has to come to the end."""
+        return self == Run(self.version, gaps=self.gaps, rest=self.rest, crashes=self.crashes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,5 +213,17 @@ class Scenario:
     booking: float = 0.0
     """Seconds that the manifest takes for a call."""
     real_database: bool = False
+    method: Method = Method.GET
+    """``HEAD`` is an audit."""
+    measure_only: bool = False
+    """It is an audit, of whole images."""
+    consent: ConsentRule | None = None
+    robots: dict[bytes, Rules] = field(default_factory=dict)
+    """What each robots.txt of the world says to us, by its bytes."""
+    fleet: Fleet | None = None
     placeholder: bytes = field(default=b"", repr=False)
     """An image that stands for those that are gone."""
+
+    @property
+    def audits(self) -> bool:
+        return self.measure_only or self.method is not Method.GET

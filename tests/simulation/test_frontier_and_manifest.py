@@ -33,8 +33,8 @@ from fetcher.policy.frontier import Dispatch, Drained, Frontier, WaitUntil
 from fetcher.policy.groups import Job
 from tests.conformance.manifest_suite import group_of
 from tests.manifest.opened import NOON, check_laws, images
+from tests.simulation.gate import Gate
 from tests.simulation.records import Records
-from tests.simulation.witness import Gate
 
 CONCURRENCY, MEMORY, CAPACITY = 5, 100, 16
 BUDGETS = {

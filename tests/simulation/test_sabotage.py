@@ -6,21 +6,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from fetcher.engine import EngineOptions
-from fetcher.model import Arrival, Fault, LeaseRequest, Outcome, State
+from fetcher.engine import EngineOptions, Finisher, LandingRules
+from fetcher.engine.processes import ProcessCrew
+from fetcher.model import Arrival, Fault, LeaseRequest, Method, Outcome, RobotsNote, State
 from fetcher.policy.frontier import Decision, WaitUntil
 from fetcher.policy.groups import Change, Group, Job
 from fetcher.policy.limits import Pace
 from fetcher.policy.retry import RetryRule
-from fetcher.ports import FetchRequest, Staged
+from fetcher.ports import FetchRequest, Report, Staged
+from tests.fakes.clock import EPOCH
 from tests.simulation.book import Book
 from tests.simulation.disk import Disk
 from tests.simulation.draw import draw
-from tests.simulation.landing import TurnedLanding
 from tests.simulation.network import Network, Result
 from tests.simulation.onerun import Parts
 from tests.simulation.run import simulate
@@ -147,18 +148,18 @@ class _Unpublished:
         pass
 
 
-class RowsFirst(TurnedLanding):
+class RowsFirst(Finisher):
     """The row first, the file second."""
 
-    def _land(self, batch: Any) -> None:
-        store, self._store = self._store, _Unpublished(self._store)
+    def finish(self, batch: Any) -> Any:
+        store, self._store = self._store, cast("Any", _Unpublished(self._store))
         try:
-            super()._land(batch)
+            return super().finish(batch)
         finally:
             self._store = store
 
 
-class TrustsParts(TurnedLanding):
+class TrustsParts(Finisher):
     """Takes two responses for one image, whatever they add up to."""
 
     def _settle_one(self, item: Any) -> Any:
@@ -193,9 +194,75 @@ class Wanderer(Network):
         return result
 
 
+class Oblivious(Book):
+    """Keeps nothing of what robots.txt files said."""
+
+    async def recall(self, origins: Sequence[str], token: str) -> dict[str, RobotsNote]:
+        await super().recall(origins, token)
+        return {}
+
+
+class Trusting(Book):
+    """Takes what they said for new, however old it is."""
+
+    async def recall(self, origins: Sequence[str], token: str) -> dict[str, RobotsNote]:
+        notes, now = await super().recall(origins, token), EPOCH + self._trace.clock()
+        return {origin: note._replace(fetched_at=now) for origin, note in notes.items()}
+
+
+class Hoarding(Finisher):
+    """Keeps what an audit is only to measure."""
+
+    def __init__(self, store: Any, rules: LandingRules) -> None:
+        super().__init__(store, replace(rules, measure_only=False))
+
+
+class Losing(ProcessCrew):
+    """Says nothing of what a dead worker had to do."""
+
+    def _lost(self, worker: Any) -> None:
+        worker.out.clear()
+        super()._lost(worker)
+
+
+class Blaming(ProcessCrew):
+    """Puts it on the hosts that a worker died."""
+
+    def _hand_on(self, reports: Sequence[Report]) -> None:
+        super()._hand_on(
+            [
+                report._replace(result=Fault("connection-refused"))
+                if isinstance(report.result, Fault) and report.result.code == "worker-lost"
+                else report
+                for report in reports
+            ]
+        )
+
+
+class Deserting(ProcessCrew):
+    """Does not wait for its workers to end."""
+
+    async def close(self, patience: float) -> None:
+        del patience
+
+
 def more(options: EngineOptions) -> EngineOptions:
     rule = options.retry
     return replace(options, retry=RetryRule(rule.attempts + 1, 0.0, 0.0, rule.max_retry_after))
+
+
+def unasked(options: EngineOptions) -> EngineOptions:
+    return replace(options, consent=None)
+
+
+def mistaken(options: EngineOptions) -> EngineOptions:
+    """Takes itself for somebody else."""
+    rule, name = options.consent, "other"
+    return replace(options, consent=replace(rule, token=name) if rule is not None else None)
+
+
+def wasteful(options: EngineOptions) -> EngineOptions:
+    return replace(options, method=Method.GET)
 
 
 CASES: list[tuple[Callable[[], Parts], str]] = [
@@ -210,12 +277,21 @@ CASES: list[tuple[Callable[[], Parts], str]] = [
     (lambda: Parts(disk=TornNames), "law 3"),
     (lambda: Parts(disk=NoSync), "law 2"),
     (lambda: Parts(disk=Messy), "no file is left behind"),
-    (lambda: Parts(landing=RowsFirst), "law 2"),
-    (lambda: Parts(landing=TrustsParts), "the oracle"),
+    (lambda: Parts(finisher=RowsFirst), "law 2"),
+    (lambda: Parts(finisher=TrustsParts), "the oracle"),
     (lambda: Parts(book=Amnesia), "no asset is lost"),
     (lambda: Parts(book=Twice), "law 5"),
     (lambda: Parts(network=Wanderer), "law 9"),
     (lambda: Parts(options=more), "the oracle"),
+    (lambda: Parts(options=unasked), "consent"),
+    (lambda: Parts(options=mistaken), "consent"),
+    (lambda: Parts(book=Oblivious), "consent"),
+    (lambda: Parts(book=Trusting), "consent"),
+    (lambda: Parts(options=wasteful), "the ladder"),
+    (lambda: Parts(finisher=Hoarding), "an audit keeps nothing"),
+    (lambda: Parts(crew=Losing), "no errand is lost"),
+    (lambda: Parts(crew=Blaming), "whose fault"),
+    (lambda: Parts(crew=Deserting), "a worker's end"),
 ]
 
 

@@ -9,17 +9,25 @@ from collections import Counter, deque
 from email.utils import formatdate
 from typing import NamedTuple, TypeVar
 
-from fetcher.model import Expectation, Fate, Partial, State
+from fetcher.model import Expectation, Fate, Method, Partial, State
 from fetcher.policy import codes
 from fetcher.policy.ranges import request_headers
 from tests.simulation.draw import JPEG, md5
-from tests.simulation.scenario import MAX_BYTES, Form, Host, Page, Ranges, Scenario
+from tests.simulation.scenario import MAX_BYTES, Form, Head, Host, Page, Ranges, Scenario
 
 T = TypeVar("T")
 
 MAX_HOPS = 5
 WINDOW = 1.0
 """Seconds over which a host counts what it has been asked."""
+
+
+class Says(NamedTuple):
+    """What the head of an answer, or its first bytes, tell of an image."""
+
+    size: int | None
+    kind: str | None
+    coded: bool = False
 
 
 class Reply(NamedTuple):
@@ -39,6 +47,9 @@ class Reply(NamedTuple):
     tag: str | None = None
     broken: str | None = None
     """The code of what breaks the body off at the end of ``data``."""
+    opted_out: bool = False
+    says: Says | None = None
+    """To a HEAD or a probe: all that there is to see."""
 
 
 class Web:
@@ -58,7 +69,14 @@ class Web:
                 return outage.code
         return None
 
-    def reply(self, url: str, partial: Partial | None, now: float, wall: float) -> Reply:
+    def reply(
+        self,
+        url: str,
+        partial: Partial | None,
+        now: float,
+        wall: float,
+        method: Method = Method.GET,
+    ) -> Reply:
         page, chance = self._scenario.pages[url], self._chance
         host = self._scenario.hosts[page.group]
         wait = host.latency * (1.0 + host.jitter * chance.random())
@@ -74,9 +92,17 @@ class Web:
             asked_for = self._retry_after(host, wall)
             return Reply(wait, status=host.throttles_with, retry_after=asked_for)
         status = self._scripted(self._odd, url, page.statuses, page.status)
+        if status == 200 and method is Method.HEAD:
+            status = _STATUSES.get(page.head, 200)
         if status != 200:
             return Reply(wait, status=status, location=page.location)
-        return self._body(url, page, host, partial, wait)
+        if page.opted_out:
+            return Reply(wait, opted_out=True)
+        if method is Method.GET:
+            return self._body(url, page, host, partial, wait)
+        stalls = method is Method.PROBE and self._chance.random() < host.stalls
+        says = head_of(page) if method is Method.HEAD else probe_of(page)
+        return Reply(wait, says=says, broken="stalled" if stalls else None)
 
     @staticmethod
     def _scripted(count: Counter[str], url: str, first: tuple[T, ...], then: T) -> T:
@@ -143,6 +169,56 @@ class Web:
         )
 
 
+# What a HEAD and a probe see.
+
+_STATUSES = {
+    Head.NOT_ALLOWED: 405,
+    Head.FORBIDDEN: 403,
+    Head.UNKNOWN: 501,
+    Head.BROKEN: 500,
+}
+FIRST_BYTES = 512
+
+
+def head_of(page: Page) -> Says:
+    size = len(page.body)
+    match page.head:
+        case Head.OTHER_SIZE:
+            return Says(size + 1, "image/jpeg")
+        case Head.NO_SIZE:
+            return Says(None, "image/jpeg")
+        case Head.OTHER_TYPE:
+            return Says(size, "text/html")
+        case Head.CODED:
+            return Says(size, "image/jpeg", coded=True)
+        case _:
+            return Says(size, "image/jpeg")
+
+
+def probe_of(page: Page) -> Says:
+    known = page.ranges is not Ranges.OTHER_PART
+    kind = "image/jpeg" if page.body.startswith(JPEG) else None
+    return Says(len(page.body) if known else None, kind)
+
+
+def tells_enough(says: Says, method: Method, expected: Expectation) -> bool:
+    """Whether an audit has to believe it, and not ask once more."""
+    as_listed = expected.size in (None, says.size)
+    if says.coded:
+        return False
+    if as_listed and says.kind == "image/jpeg":
+        return True
+    if method is Method.HEAD or (expected.size is not None and says.size is None):
+        return False
+    return says.kind == "image/jpeg" or not as_listed or expected.md5 is None
+
+
+def refuses_the_method(method: Method, status: int | None) -> bool:
+    if method is Method.HEAD:
+        return status in {400, 403, 405, 501}
+    return method is Method.PROBE and status in {400, 416, 501}
+
+
 # What must come of an image when nothing befalls it.
 
 _BY_STATUS = {
@@ -176,7 +252,30 @@ def truth(url: str, expected: Expectation, scenario: Scenario) -> Truth:
         return _BY_STATUS[page.status]
     if page.status != 200:
         return State.FAILED, None
+    if scenario.method is Method.HEAD and page.head is Head.BROKEN:
+        return State.FAILED, None
+    if page.opted_out:
+        return State.DENIED, "opted-out"
+    if scenario.method is Method.HEAD:
+        return _audited(expected, page, md5(scenario.placeholder))
     return _judged(expected, page.body, md5(scenario.placeholder))
+
+
+def _audited(expected: Expectation, page: Page, placeholder: str) -> Truth:
+    """By the first rung that tells enough: the head, the first bytes, all of it."""
+    rungs = [(Method.PROBE, probe_of(page))]
+    if page.head not in _STATUSES:
+        rungs.insert(0, (Method.HEAD, head_of(page)))
+    for method, says in rungs:
+        if tells_enough(says, method, expected):
+            break
+    else:
+        return _judged(expected, page.body, placeholder)
+    if says.kind != "image/jpeg":
+        return State.MISMATCHED, "not-an-image"
+    if expected.size not in (None, says.size):
+        return State.MISMATCHED, "size-mismatch"
+    return State.ALIVE, None
 
 
 def _refused(url: str, target: str, hops: int) -> Truth | None:

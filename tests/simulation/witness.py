@@ -6,91 +6,45 @@ that costs no attempt: a fault of our own side, a cancellation, the end of the r
 every instant:
 
     slots ≤ fetch.concurrency; that is what a kill costs (law 5)
-    requests for an asset = attempts committed + attempts explained (laws 5 and 6)
+    requests for an asset + refusals without one
+                          = attempts committed + attempts explained (laws 5 and 6)
+
+A request for a robots.txt has a negative number, and is no attempt: it holds a slot, is charged to
+its host like any other, and what it says is kept by ``owners``.
 """
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from fetcher.engine.suspicion import SILENCE
-from fetcher.model import Arrival, Asset, Fate, Fault, HostBudget, Landed, Outcome, Redirect, State
+from fetcher.model import (
+    Arrival,
+    Asset,
+    Fate,
+    Fault,
+    Found,
+    Landed,
+    Method,
+    Outcome,
+    Redirect,
+    State,
+)
 from fetcher.policy import codes
 from fetcher.ports import Adoption, FetchRequest, Refused
 from tests.simulation.draw import md5
+from tests.simulation.gate import Gate
+from tests.simulation.owners import Owners
 from tests.simulation.records import Records
 from tests.simulation.scenario import Scenario
 from tests.simulation.trace import Trace
-from tests.simulation.web import MAX_HOPS, Truth, truth
+from tests.simulation.web import MAX_HOPS, Says, Truth, refuses_the_method, tells_enough, truth
 
-EPSILON = 1e-6
 _STOPS = frozenset({"disk-full", "disk-error"})
 _LOST = frozenset({"ours", "cancelled", "run ended"})
-
-
-@dataclass(slots=True)
-class Gate:
-    """Law 4 for one group: at most ``rate * t + burst`` requests in every window, counted as a
-    bucket that was full at the beginning of the world; and what else its host may expect.
-    """
-
-    budget: HostBudget
-    due: float = -math.inf
-    """The theoretical arrival time."""
-    paid: float = -math.inf
-    closed_until: float = -math.inf
-    before: tuple[float, float] = (-math.inf, -math.inf)
-    """``paid`` and ``closed_until`` as they were before this very instant: a request may have been
-    decided on then, and sent after what this instant brought.
-    """
-    changed_at: float = -math.inf
-    in_flight: int = 0
-    sent: int = 0
-
-    def another_run(self) -> None:
-        """It may begin with a token, whatever the last one used; nothing else is forgiven."""
-        if self.budget.rate is not None:
-            self.due -= 1 / self.budget.rate
-        self.paid = self.closed_until = self.changed_at = -math.inf
-        self.in_flight = 0
-
-    def send(self, now: float) -> str | None:
-        """Count a request; what it breaks, if anything."""
-        broken = None
-        if self.budget.rate is not None:
-            interval = 1 / self.budget.rate
-            if now < self.due - (self.budget.burst - 1) * interval - EPSILON:
-                broken = f"over {self.budget.rate}/s, burst {self.budget.burst}"
-            self.due = max(self.due, now) + interval
-        same = now == self.changed_at
-        paid, closed_until = self.before if same else (self.paid, self.closed_until)
-        if now < paid - EPSILON:
-            broken = f"over {self.budget.bandwidth} bytes/s"
-        if now < closed_until - EPSILON:
-            broken = f"before {closed_until:.3f}, as it was asked"
-        self.in_flight += 1
-        self.sent += 1
-        if self.in_flight > self.budget.concurrency:
-            broken = f"{self.in_flight} requests at once"
-        return broken
-
-    def receive(self, size: int, since: float, now: float) -> None:
-        self.in_flight -= 1
-        if self.budget.bandwidth is not None:
-            self._changes(now)
-            self.paid = max(self.paid, since) + size / self.budget.bandwidth
-
-    def close(self, until: float, now: float) -> None:
-        self._changes(now)
-        self.closed_until = max(self.closed_until, until)
-
-    def _changes(self, now: float) -> None:
-        if now > self.changed_at:
-            self.before = (self.paid, self.closed_until)
-            self.changed_at = now
+_RUNGS = {Method.HEAD: Method.PROBE, Method.PROBE: Method.GET}
+Result = Arrival | Found | Redirect | Fault
 
 
 class Witness:
@@ -98,6 +52,7 @@ class Witness:
 
     def __init__(self, scenario: Scenario, trace: Trace, records: Records) -> None:
         self.trace = trace
+        self.owners = Owners(scenario, trace)
         self._scenario = scenario
         self._records = records
         self._gates = {name: Gate(budget) for name, budget in scenario.budgets.items()}
@@ -113,7 +68,11 @@ class Witness:
         self._asked_at: dict[int, float] = {}
         self.requests: Counter[int] = Counter()
         """First requests of attempts, by asset."""
+        self.refusals: Counter[int] = Counter()
+        """Attempts that ended without a request."""
         self.explained: Counter[int] = Counter()
+        self._rungs: dict[int, Method] = {}
+        """By what each leased asset is to be asked for."""
         self._silent: set[int] = set()
         """Those that may be asked for again without an attempt, and hold no slot until then."""
         self._dark_at = self._lit_at = -1.0
@@ -132,6 +91,8 @@ class Witness:
         self._moved_at = self.trace.clock()
         self.stopped_for = None
         self._adopted.clear()
+        self._rungs.clear()
+        self.owners.begin_run()
         for gate in self._gates.values():
             gate.another_run()
 
@@ -145,16 +106,26 @@ class Witness:
         )
         for asset_id in tuple(self._open):
             self._close(asset_id, "run ended")
+        self._slots.clear()  # those of requests for robots.txt files
+        self._last.clear()
 
     def stops(self, why: str) -> None:
         """From now on, in this run, nothing is dispatched."""
         self.stopped_for = why
 
+    def leased(self, assets: Sequence[Asset]) -> None:
+        ids = [asset.asset_id for asset in assets]
+        self._rungs.update(dict.fromkeys(ids, self._scenario.method))
+        self.owners.leased(ids, self.trace.clock())
+
     # The network.
 
     def sent(self, request: FetchRequest) -> None:
         now, asset_id, url = self._moves(), request.asset_id, request.url
-        self.trace.note("GET", asset_id, url)
+        self.trace.note("GET", asset_id, url, request.method.value)
+        if asset_id < 0:
+            self._asked_owner(request, now)
+            return
         if asset_id in self._silent:  # what it was asked for before has come to nothing
             self._close(asset_id, "ours")
         asset = self._records.leased.get(asset_id)
@@ -176,10 +147,30 @@ class Witness:
             self._leads_to[asset_id] = asset.url if asset is not None else url
         if url != self._leads_to[asset_id]:
             self.trace.breach("law 9", f"{url} is asked for, not {self._leads_to[asset_id]}")
-        broken = self._gates[page.group].send(now)
-        if broken is not None:
-            self.trace.breach("law 4", f"{page.group}: {broken}")
+        rung = self._rungs.get(asset_id, self._scenario.method)
+        if request.method is not rung:
+            self.trace.breach("the ladder", f"{url} is asked for by {request.method}, not {rung}")
+        wrong = self.owners.may_ask(asset, url) if asset is not None else None
+        if wrong is not None:
+            self.trace.breach("consent", wrong)
+        self._through_gate(page.group, now)
         self._takes_slot(request, now)
+
+    def _asked_owner(self, request: FetchRequest, now: float) -> None:
+        page = self._scenario.pages.get(request.url)
+        if page is None:
+            self.trace.breach("law 9", f"nothing led to {request.url}")
+            return
+        if request.method is not Method.GET:
+            self.trace.breach("the ladder", f"{request.url} is asked for by {request.method}")
+        self.owners.asked(request)
+        self._through_gate(page.group, now)
+        self._takes_slot(request, now)
+
+    def _through_gate(self, group: str, now: float) -> None:
+        broken = self._gates[group].send(now)
+        if broken is not None:
+            self.trace.breach("law 4", f"{group}: {broken}")
 
     def _takes_slot(self, request: FetchRequest, now: float) -> None:
         asset_id = request.asset_id
@@ -199,7 +190,7 @@ class Witness:
         """The memory of each attempt that holds a slot for certain."""
         return [memory for asset_id, memory in self._slots.items() if asset_id not in self._silent]
 
-    def answered(self, request: FetchRequest, result: Arrival | Redirect | Fault) -> None:
+    def answered(self, request: FetchRequest, result: Result) -> None:
         self._moves()
         asset_id = request.asset_id
         received = 0 if isinstance(result, Redirect) else result.received
@@ -207,12 +198,36 @@ class Witness:
         if isinstance(result, Fault):
             self.trace.note("fault", asset_id, result.code, result.retry_after)
             self._faulted(asset_id, result, request.url)
+            if asset_id >= 0 and refuses_the_method(request.method, result.http_status):
+                self._climbs(asset_id, request.method)
+        elif asset_id < 0:
+            self.trace.note("owner", request.url, type(result).__name__)
+        elif isinstance(result, Found):
+            self.trace.note("found", asset_id, result.method.value, result.size)
+            self._found(request, result)
         elif isinstance(result, Redirect):
             self.trace.note("redirect", asset_id, result.target)
             self._redirected(asset_id, request.url, result.target)
         else:
             self.trace.note("arrival", asset_id, result.body.size)
             self._last[asset_id] = ("arrival", None)
+
+        if asset_id < 0:
+            self.owners.answered(request, result)
+            self._close(asset_id, None)
+
+    def _found(self, request: FetchRequest, found: Found) -> None:
+        asset = self._records.leased[request.asset_id]
+        says = Says(found.size, found.content_type, found.coded)
+        self._last[request.asset_id] = ("found", None)
+        if not tells_enough(says, request.method, asset.expected):
+            self._climbs(request.asset_id, request.method)
+
+    def _climbs(self, asset_id: int, method: Method) -> None:
+        """The same URL once more, by a method that tells more: another slot, the same attempt."""
+        self._rungs[asset_id] = _RUNGS[method]
+        self._slots.pop(asset_id, None)
+        self._last.pop(asset_id, None)
 
     def cancelled(self, request: FetchRequest) -> None:
         self.trace.note("cancelled", request.asset_id)
@@ -297,12 +312,17 @@ class Witness:
                 self.trace.breach("the oracle", f"asset {asset_id} is adopted as {outcome.state}")
             return
         kind, fault = self._last.pop(asset_id, ("nothing", None))
+        url = self._leads_to[asset_id] if asset_id in self._open else asset.url
+        self.refusals[asset_id] += asset_id not in self._open
         self._close(asset_id, None)
         if outcome.attempt != self._records.attempts_of(asset_id) + 1:
             self.trace.breach("law 6", f"asset {asset_id}: attempt {outcome.attempt} is miscounted")
-        if kind == "nothing":
-            self.trace.breach("law 6", f"asset {asset_id}: an outcome without an answer")
-        self._judge(outcome, fault, kind, asset)
+        if kind != "nothing":
+            self._judge(outcome, fault, kind, asset)
+        elif (wrong := self.owners.may_refuse(outcome, asset, url)) is not None:
+            self.trace.breach(
+                "law 6", f"asset {asset_id} is {outcome.state}, {outcome.code}: {wrong}"
+            )
 
     def _judge(self, outcome: Outcome, fault: Fault | None, kind: str, asset: Asset) -> None:
         """Whether it is what had to come of it."""
@@ -355,15 +375,18 @@ class Witness:
         """Law 6, over all runs: no request is unaccounted for."""
         for asset_id, requests in self.requests.items():
             committed = self._records.by_id[asset_id].attempts_ever
-            if requests != committed + self.explained[asset_id]:
+            if requests + self.refusals[asset_id] != committed + self.explained[asset_id]:
                 self.trace.breach(
                     "law 6",
-                    f"asset {asset_id}: {requests} requests, {committed} attempts committed, "
+                    f"asset {asset_id}: {requests} requests, {self.refusals[asset_id]} refusals "
+                    f"without one, {committed} attempts committed, "
                     f"{self.explained[asset_id]} cut off",
                 )
 
     def look_at_files(self, files: dict[str, bytes]) -> None:
         """Laws 2 and 3."""
+        if files and self._scenario.audits:
+            self.trace.breach("an audit keeps nothing", f"{sorted(files)}")
         for key, data in files.items():
             if data not in self.served:
                 self.trace.breach("law 3", f"{key} is no body that any page has shown")

@@ -55,6 +55,16 @@ def test_choice(  # noqa: PLR0917  one parameter a column
     assert recorder.open_descriptors == 0
 
 
+@pytest.mark.parametrize(("file_system", "quick"), [(TMPFS, True), (EXT4, False)])
+def test_a_store_is_quick_where_there_is_no_disk(
+    tmp_path: Path, file_system: int, *, quick: bool
+) -> None:
+    store = LocalStore(tmp_path, system=Recorder(file_system=file_system).system())
+    store.prepare()
+    assert store.is_quick is quick
+    store.close()
+
+
 def test_the_real_calls_work_here(tmp_path: Path) -> None:
     system = System()
     descriptor = os.open(tmp_path, os.O_RDONLY)

@@ -150,7 +150,7 @@ def test_webdataset_reads_it_and_passes_over_what_was_given_up(tmp_path: Path) -
     store = opened(tmp_path)
     given_up = store.stage(KEY, data(b"given up"), name="1")
     other = store.stage(OTHER, data(b"kept"), name="2")
-    store.discard(given_up.temporary)
+    store.discard(Path(given_up.temporary))
     store.publish([other])
     put(store, "with.dots", "100%", LONG)
     store.close()

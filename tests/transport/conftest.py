@@ -14,7 +14,7 @@ import uvloop
 
 from fetcher.demo.tls import Authority
 from fetcher.demo.web import Web
-from fetcher.transport import HttpTransport
+from fetcher.transport.client import HttpTransport
 from tests.transport.harness import MakeRig, Rig, options
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]

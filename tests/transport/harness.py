@@ -14,7 +14,8 @@ from typing import Any
 from fetcher.demo.web import Web
 from fetcher.model import Arrival, Fault, Found, Partial, Redirect, Validators
 from fetcher.ports import FetchRequest
-from fetcher.transport import HttpTransport, TransportOptions
+from fetcher.transport.client import HttpTransport
+from fetcher.transport.options import TransportOptions
 
 LONG = 30.0
 """Seconds: a timeout that does not strike in a test."""

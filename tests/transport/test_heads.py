@@ -10,7 +10,8 @@ import pytest
 
 from fetcher.model import Arrival, Fault, Found, Method, Redirect
 from fetcher.ports import FetchRequest
-from fetcher.transport import HttpTransport, TransportOptions
+from fetcher.transport.client import HttpTransport
+from fetcher.transport.options import TransportOptions
 
 JPEG = b"\xff\xd8\xff\xe0" + bytes(2_000)
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: Image/JPEG; q=1\r\nContent-Length: 2004\r\n\r\n"

@@ -13,7 +13,7 @@ from fetcher.demo.images import picture
 from fetcher.demo.steps import Answer, Chunked, Close, Picture, Reset, UntilClose
 from fetcher.demo.tls import Authority
 from fetcher.demo.web import Web
-from fetcher.transport import HttpTransport
+from fetcher.transport.client import HttpTransport
 from tests.transport.harness import OPTIONS, SOON, MakeRig, bytes_of, head_of, options, served_by
 
 IMAGE = "/pic/k/600.jpg"

@@ -21,7 +21,7 @@ from fetcher.manifest.questions.common import (
     quoted,
     within,
 )
-from fetcher.manifest.schema import PENDING, STATE_IDS
+from fetcher.manifest.states import PENDING, STATE_IDS
 from fetcher.model import State
 
 _CLASSES: Final = {

@@ -1,45 +1,22 @@
-"""What is measured: ``speed`` (everybody, per corpus) and ``memory`` (fetcher, by list length)."""
+"""``speed``: everybody, on one corpus after the other."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from scripts.benchmarks import corpus as corpora
 from scripts.benchmarks import inputs
-from scripts.benchmarks.contenders import FETCHER, Contender, Task
+from scripts.benchmarks.contenders import FETCHER, FLOOR, Contender, Task
 from scripts.benchmarks.corpus import Corpus, Image, Spec
-from scripts.benchmarks.delivery import missing
 from scripts.benchmarks.inputs import Listing
 from scripts.benchmarks.measure import Failure, Surroundings, Usage, environment, measure
-from scripts.benchmarks.race import Standing, race
+from scripts.benchmarks.race import Spread, Standing, race, spread
+from scripts.benchmarks.settings import Settings
 from scripts.benchmarks.web import Web, serve
 from scripts.benchmarks.workplace import Workplace, footprint, workplace
-
-SMALL_IMAGE: Final = 2_000
-"""Bytes of the images that ``memory`` uses: it is the number of rows that matters."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What all experiments share."""
-
-    programs: Mapping[str, Path]
-    """By the tool's name; those that were found."""
-    rounds: int
-    warm_up: int
-    limit: float
-    """Seconds for one command."""
-    work: Path | None
-    """Where to work, if not in memory."""
-    disk: Path | None
-    """Where to download to, if elsewhere."""
-    options: tuple[str, ...]
-    """``KEY=VALUE`` for fetcher's ``--set``."""
-    say: Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +40,23 @@ class SpeedResult:
     """Whether the images were written to memory rather than to a disk."""
     standings: tuple[Standing, ...]
 
+    def named(self, name: str) -> Standing | None:
+        return next((standing for standing in self.standings if standing.name == name), None)
 
-@dataclass(frozen=True, slots=True)
-class MemoryResult:
-    rows: tuple[int, int]
-    standings: tuple[Standing, Standing]
+    @property
+    def floor(self) -> Spread | None:
+        """The rounds' ratios of fetcher's CPU to that of all of the floor together."""
+        everybody = [self.named(one.name) for one in (FETCHER, *FLOOR)]
+        usages = [one.usages for one in everybody if one is not None and one.usages]
+        if len(usages) < len(everybody):
+            return None
+        mine, *floor = usages
+        return spread(
+            [
+                usage.cpu / sum(part.cpu for part in parts)
+                for usage, *parts in zip(mine, *floor, strict=True)
+            ]
+        )
 
 
 def speed(spec: Spec, contenders: Iterable[Contender], settings: Settings) -> SpeedResult:
@@ -75,7 +64,7 @@ def speed(spec: Spec, contenders: Iterable[Contender], settings: Settings) -> Sp
     with _set_up(spec, settings) as (place, corpus, web):
         items = inputs.listing(corpus, web)
         entries = {
-            contender.name: _entry(contender, items, place.inside, f"{number}", settings)
+            contender.name: enter(contender, items, place.inside, f"{number}", settings)
             for number, contender in enumerate(contenders)
             if contender.tool.name in settings.programs
         }
@@ -83,28 +72,10 @@ def speed(spec: Spec, contenders: Iterable[Contender], settings: Settings) -> Sp
     return SpeedResult(corpus.name, len(corpus.images), corpus.size, place.in_memory, standings)
 
 
-def memory(rows: tuple[int, int], settings: Settings) -> MemoryResult:
-    """Peak memory of fetcher with a short list and with a long one, from the same server."""
-    spec = corpora.uniform("memory", max(rows), SMALL_IMAGE)
-    with _set_up(spec, settings) as (place, corpus, web):
-        entries = {
-            f"{count:,} rows": _entry(
-                FETCHER,
-                inputs.listing(corpus.head(count), web),
-                place.inside,
-                f"{count}-rows",
-                settings,
-            )
-            for count in rows
-        }
-        short, long = _race(entries, place, settings)
-    return MemoryResult(rows, (short, long))
-
-
 @contextmanager
 def _set_up(spec: Spec, settings: Settings) -> Iterator[tuple[Workplace, Corpus, Web]]:
     need = footprint(spec.size, len(spec.sizes))
-    with workplace(need, settings.work, settings.disk) as place:
+    with workplace(need, need, settings.work, settings.disk) as place:
         settings.say(f"making {len(spec.sizes):,} images, {spec.size / 1e6:,.0f} MB")
         corpus = corpora.write(spec, place.inside / "images")
         nginx = settings.programs["nginx"]
@@ -112,7 +83,7 @@ def _set_up(spec: Spec, settings: Settings) -> Iterator[tuple[Workplace, Corpus,
             yield place, corpus, web
 
 
-def _entry(
+def enter(
     contender: Contender, items: Listing, directory: Path, name: str, settings: Settings
 ) -> Entry:
     entry = Entry(
@@ -140,7 +111,9 @@ def _race(
     )
     return race(
         tuple(entries),
-        lambda name: _attempt(entries[name], place, surroundings, settings.options),
+        lambda name, memory: _attempt(
+            entries[name], place, surroundings, settings.options, memory=memory
+        ),
         rounds=settings.rounds,
         warm_up=settings.warm_up,
         say=settings.say,
@@ -148,14 +121,19 @@ def _race(
 
 
 def _attempt(
-    entry: Entry, place: Workplace, surroundings: Surroundings, options: tuple[str, ...]
+    entry: Entry,
+    place: Workplace,
+    surroundings: Surroundings,
+    options: tuple[str, ...],
+    *,
+    memory: bool,
 ) -> Usage | Failure:
-    """Run once, timed; then look at what arrived, untimed."""
+    """Run once; then look at what arrived, untimed."""
     contender = entry.contender
     with place.output() as out:
         task = Task(entry.program, entry.list, entry.md5sums, out, len(entry.images), options)
-        result = measure(contender.command(task), out, surroundings)
+        result = measure(contender.command(task), out, surroundings, memory=memory)
         if isinstance(result, Failure):
             return result
-        wrong = missing(out, entry.images) or contender.check(task, entry.images)
+        wrong = contender.check(task, entry.images)
         return Failure(wrong) if wrong else result
