@@ -107,8 +107,8 @@ class CheckBook:
             part = Part(_next_part(connection, parts), parts)
             now = self._manifest.wall()
             check_id = connection.execute(
-                "INSERT INTO checks (started_at, updated_at, part, parts, repair) "
-                "VALUES (?, ?, ?, ?, ?) RETURNING id",
+                "INSERT INTO checks (started_at, updated_at, part, parts, repair, after_run) "
+                "VALUES (?, ?, ?, ?, ?, (SELECT coalesce(max(id), 0) FROM runs)) RETURNING id",
                 (now, now, part.which, part.of, int(repair)),
             ).fetchone()[0]
             return Standing(check_id, part, repair, now)
@@ -218,9 +218,9 @@ class CheckBook:
 def _stopped(connection: sqlite3.Connection, parts: int, *, repair: bool) -> Standing | None:
     row = connection.execute(
         "SELECT id, part, started_at, through_asset, through_folder, files, bytes, entries "
-        "FROM checks AS c WHERE id = (SELECT max(id) FROM checks) AND ended_at IS NULL "
+        "FROM checks WHERE id = (SELECT max(id) FROM checks) AND ended_at IS NULL "
         "AND parts = ? AND repair = ? "
-        "AND NOT EXISTS (SELECT 1 FROM runs WHERE started_at >= c.started_at)",
+        "AND after_run = (SELECT coalesce(max(id), 0) FROM runs)",
         (parts, int(repair)),
     ).fetchone()
     if row is None:
