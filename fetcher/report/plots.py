@@ -314,7 +314,7 @@ def _of_timeline(figure: Any, table: Table) -> str:
         axes.set_axisbelow(True)
         axes.set_ylim(bottom=0)
     ticker = import_module("matplotlib.ticker")
-    below.xaxis.set_major_locator(ticker.MaxNLocator(5))
+    below.xaxis.set_major_locator(ticker.MaxNLocator(5, integer=True, min_n_ticks=1))
     below.xaxis.set_major_formatter(ticker.FuncFormatter(lambda x, _: duration(x)))
     below.set_xlabel("time of the run")
     figure.legend(loc="outside upper left", ncols=3, handlelength=1, columnspacing=1.2)
