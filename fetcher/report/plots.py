@@ -76,7 +76,7 @@ def draw(tables: Sequence[Table]) -> dict[str, Plot]:
 
     Raises ``MissingExtraError`` without Matplotlib.
     """
-    matplotlib = _matplotlib()
+    matplotlib = library()
     plots = {}
     with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
         # Titles and hosts may be of any script. The page's fonts show them, not Matplotlib's.
@@ -92,7 +92,8 @@ def draw(tables: Sequence[Table]) -> dict[str, Plot]:
     return plots
 
 
-def _matplotlib() -> Any:
+def library() -> Any:
+    """Matplotlib. Raises ``MissingExtraError`` without."""
     try:
         return import_module("matplotlib")
     except ImportError as error:
