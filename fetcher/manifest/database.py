@@ -23,6 +23,7 @@ from fetcher.manifest import (
     runs,
     schema,
     shards,
+    staging,
     tallies,
 )
 from fetcher.manifest.auditing import Audit, AuditSettlement, AuditTerms
@@ -51,7 +52,7 @@ from fetcher.model import (
     Tally,
 )
 from fetcher.policy.sampling import StratumCount
-from fetcher.ports import SourceCursor
+from fetcher.ports import SourceCursor, StagedRows
 
 
 class Database:
@@ -174,6 +175,23 @@ class Database:
             reached(Point.ROWS_WRITTEN)
         reached(Point.ROWS_COMMITTED)
         self._importer.apply(batch, source_id, through_line)
+        return batch.tally
+
+    def number_texts(self, texts: Sequence[str]) -> dict[str, int]:
+        """Numbers of texts of further columns, which stay theirs."""
+        with self._transaction():
+            return self._names.texts.ids(texts)
+
+    def import_staged(self, source_id: int, staged: StagedRows) -> RowTally:
+        """The same as ``import_rows`` of the rows that were staged."""
+        with damage.blamed(self._connection, self._path):
+            staging.lay_beside(self._connection, staged)
+        with self._transaction():
+            now = int(self._wall())
+            batch = self._importer.write_staged(source_id, staged, now)
+            reached(Point.ROWS_WRITTEN)
+        reached(Point.ROWS_COMMITTED)
+        self._importer.apply(batch, source_id, staged.through)
         return batch.tally
 
     def finish_source(self, source_id: int) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 
 from fetcher.errors import ManifestError
 from fetcher.killpoints import Point, reached
-from fetcher.manifest import damage, guard, schema
+from fetcher.manifest import damage, guard, schema, staging
 
 _PRAGMAS: Final = (
     "trusted_schema = OFF",
@@ -31,6 +31,7 @@ def connect(path: Path, *, images_stored: bool) -> sqlite3.Connection:
     was_there = damage.look_beside(path)
     connection = sqlite3.connect(path, isolation_level=None, cached_statements=_CACHED_STATEMENTS)
     try:
+        connection.execute(staging.BESIDE)  # the last thing to be attached
         guard.bound(connection)
         for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from time import monotonic
+from time import monotonic, process_time
 from typing import Any, Final, cast
 
 import uvloop
@@ -61,6 +61,8 @@ class Journal:
     in_flight: int = 0
     most_in_flight: int = 0
     robots: int = 0
+    cpu: float = 0.0
+    """Seconds that the server itself took since it was ready."""
     marks: list[float] = field(default_factory=list)
     """When each ``MARK``th image was answered."""
 
@@ -182,15 +184,18 @@ async def _serve(options: Options) -> None:
     web = _Web(options, loop)
     server = await loop.create_server(lambda: _Client(web), ADDRESS, 0, backlog=_BACKLOG)
     _print({"port": server.sockets[0].getsockname()[1]})
+    ready = process_time()
     ended = asyncio.Event()
     loop.add_reader(sys.stdin, ended.set)
     while not ended.is_set():
+        web.journal.cpu = process_time() - ready
         _print(asdict(web.journal))
         try:
             async with asyncio.timeout(_EVERY):
                 await ended.wait()
         except TimeoutError:
             continue
+    web.journal.cpu = process_time() - ready
     _print(asdict(web.journal))
     server.close()
 
