@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
+from datetime import date, timedelta
 from email.message import Message
 from itertools import chain
+from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from scripts.audit import HERE, LOCK, Pin, ask_database, licences, may_be_used, pins, weaknesses
+from scripts.audit import (
+    HERE,
+    KNOWN_TO_BE_WEAK,
+    LOCK,
+    OLD,
+    Pin,
+    ask_database,
+    audit,
+    licences,
+    may_be_used,
+    pins,
+    weaknesses,
+)
+from scripts.audit import KNOWN as NOTED
 
 HASH = f"--hash=sha256:{'0' * 64}"
-KNOWN = tomllib.loads((HERE / "advisories.toml").read_text())
+KNOWN = tomllib.loads(NOTED.read_text())
 
 
 def test_the_lock_is_pinned_and_hashed() -> None:
@@ -106,7 +123,98 @@ def test_where_a_licence_stands() -> None:
     assert licences(metadata) == ["ISC"]
 
 
+# The database, as a program that answers like pip-audit.
+
+
+WEAK = {"name": "pyyaml", "version": "5.3.1", "vulns": [{"id": "PYSEC-2021-142"}]}
+FINE = {"name": "aiohttp", "version": "3.14.5", "vulns": []}
+UNKNOWN = {"name": "rich", "skip_reason": "Dependency not found on PyPI"}
+
+
+def program(folder: Path, weak: list[Any], lock: list[Any], code: int = 0) -> str:
+    """What it says of the version known to be weak, and of the lock."""
+    for name, said in (("weak", weak), ("lock", lock)):
+        (folder / name).write_text(json.dumps({"dependencies": said, "fixes": []}))
+    path = folder / "pip-audit"
+    path.write_text(
+        "#!/bin/sh\n"
+        f'for last; do :; done\ncase "$last" in */weak.lock) cat {folder}/weak;; '
+        f"*) cat {folder}/lock;; esac\nexit {code}\n"
+    )
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("weak", "lock", "found", "asked"),
+    [
+        ([WEAK], [FINE], [], "asked: nothing found"),
+        (
+            [WEAK],
+            [FINE, WEAK],
+            ["pyyaml 5.3.1 has PYSEC-2021-142, says pip-audit"],
+            "asked: something found",
+        ),
+        ([WEAK], [FINE, UNKNOWN], [], "asked: nothing found, but of 1 it knows nothing: rich"),
+        ([UNKNOWN], [UNKNOWN], [], f"skipped: it does not even know {KNOWN_TO_BE_WEAK}"),
+        ([{**WEAK, "vulns": []}], [FINE], [], f"skipped: it does not even know {KNOWN_TO_BE_WEAK}"),
+    ],
+)
+def test_what_the_database_says(
+    tmp_path: Path, weak: list[Any], lock: list[Any], found: list[str], asked: str
+) -> None:
+    assert ask_database(program(tmp_path, weak, lock, code=bool(found))) == (found, asked)
+
+
 def test_an_audit_that_did_not_take_place_says_so() -> None:
     assert ask_database(None) == ([], "skipped: pip-audit is not installed")
     assert ask_database("/bin/false") == ([], "skipped: no reason given")
-    assert ask_database("/bin/true") == ([], "asked: nothing found")
+    assert ask_database("/bin/true") == ([], "skipped: no reason given")
+
+
+# All of it.
+
+TODAY = date(2026, 12, 1)
+
+
+def lock_with(folder: Path, line: str) -> Path:
+    lock = folder / "requirements.lock"
+    lock.write_text(f"{line} {HASH}\n")
+    return lock
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("pyyaml==5.3.1", 1),
+        ("pyyaml==6.0.2", 0),
+        ("aiohttp==3.14.4", 1),
+        ("protego==0.6.1", 1),
+        ("brotli==1.1.0", 1),
+        ("brotli==1.2.0", 0),
+    ],
+)
+def test_a_version_that_is_known_to_be_weak_fails_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], line: str, code: int
+) -> None:
+    assert audit(lock_with(tmp_path, line), NOTED, None, TODAY) == code
+    said = capsys.readouterr()
+    assert (line.replace("==", " ") in said.err) is bool(code)
+    assert code or str(KNOWN["looked_at"]) in said.out
+
+
+def test_what_the_database_finds_fails_it(tmp_path: Path) -> None:
+    lock = lock_with(tmp_path, "pyyaml==6.0.2")
+    assert audit(lock, NOTED, program(tmp_path, [WEAK], [WEAK]), TODAY) == 1
+
+
+@pytest.mark.parametrize(("days", "told"), [(OLD, False), (OLD + 1, True)])
+def test_it_says_when_what_is_noted_is_old(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    days: int,
+    told: bool,  # noqa: FBT001
+) -> None:
+    today = KNOWN["looked_at"] + timedelta(days)
+    assert audit(lock_with(tmp_path, "pyyaml==6.0.2"), NOTED, None, today) == 0
+    assert ("look again" in capsys.readouterr().out) is told

@@ -11,6 +11,8 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
+from fetcher.policy.findings import Finding, Kind
+
 PIECE: Final = 4_096
 """Names."""
 
@@ -67,6 +69,20 @@ def walk(root: str, top: str, *, skip: frozenset[str], wanted: Wanted) -> Iterat
         through = folder
         waiting += sorted((path for path in below if path not in skip), reverse=True)
     yield Piece(names, through, closed)
+
+
+def temporary(root: str, folder: str = ".partial") -> Iterator[Finding]:
+    """What runs have begun to write. It is named, whatever it is, and left where it is."""
+    try:
+        with os.scandir(f"{root}/{folder}") as entries:
+            names = sorted(e.name for e in entries if not e.is_dir(follow_symlinks=False))
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        yield Finding(Kind.UNREADABLE, folder, error.strerror or str(error))
+        return
+    for name in names:
+        yield Finding(Kind.LEFTOVER, f"{folder}/{name}")
 
 
 Wanted = Callable[[str], bool]

@@ -43,6 +43,7 @@ class Shards:
 
     def __init__(self, flags: int) -> None:
         self._flags = flags
+        self._view = memoryview(bytearray(SMALL))
         self._open: dict[str, int] = {}
         self.read = 0
         """Bytes of images."""
@@ -52,28 +53,31 @@ class Shards:
         descriptor = self._descriptor(path)
         front = tar.header(place.member, place.size)
         start = place.offset - len(front)
-        most = len(front) + place.size + _BESIDE
-        read = os.pread(descriptor, min(most, SMALL), start)
-        digest = hashlib.md5(read[len(front) : len(front) + place.size], usedforsecurity=False)
-        size = min(max(0, len(read) - len(front)), place.size)
+        behind = len(front) + place.size + tar.padding(place.size)
+        view = self._view
+        count = os.preadv(descriptor, (view[: len(front) + place.size + _BESIDE],), start)
+        found, beside = bytes(view[: min(count, len(front))]), bytes(view[behind:count])
+        part = view[len(front) : min(count, len(front) + place.size)]
+        digest = hashlib.md5(part, usedforsecurity=False)
+        size = len(part)
         while size < place.size:
-            more = os.pread(descriptor, min(SMALL, place.size - size), place.offset + size)
-            if not more:
+            at = place.offset + size
+            count = os.preadv(descriptor, (view[: place.size - size],), at)
+            if not count:
                 break
-            digest.update(more)
-            size += len(more)
+            digest.update(view[:count])
+            size += count
         self.read += size
         if size < place.size:
             return Amiss("truncated", "the shard ends before it does", size)
-        if read[: len(front)] != front:
-            if read[: len(front)] == tar.dropped(place.member, place.size):
+        if found != front:
+            if found == tar.dropped(place.member, place.size):
                 return Amiss("missing", "it was taken out of the shard")
             return Amiss("altered", "its header in the shard")
         md5 = b2a_base64(digest.digest(), newline=False).decode("ascii")
         if place.md5 is not None and md5 != place.md5:
             return Amiss("altered", "", size, md5)
-        behind = len(front) + place.size + tar.padding(place.size)
-        if not self._described(descriptor, place, read[behind:]):
+        if not self._described(descriptor, place, beside):
             return Amiss("altered", "its JSON in the shard", size, md5)
         return None
 

@@ -8,6 +8,7 @@ session of their own: Ctrl-C is for the one who started them, and they end with 
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -30,17 +31,25 @@ class Result(NamedTuple):
 
 
 class Workers:
-    """A context manager; ``submit`` hands out a batch."""
+    """A context manager; ``submit`` hands out a batch. Entering starts all processes and waits for
+    none: they load while their starter does.
+    """
 
     def __init__(self, root: str, count: int) -> None:
         self._root = root
         self.count = count
         self._here = threading.local()
         self._started: list[subprocess.Popen[bytes]] = []
-        self._starting = threading.Lock()
-        self._closed = False
+        self._taken = itertools.count()
+        """Of these, one for each thread."""
 
     def __enter__(self) -> Self:
+        try:
+            for _ in range(self.count):
+                self._started.append(self._start())
+        except BaseException:
+            self._end()
+            raise
         self._threads = ThreadPoolExecutor(self.count, thread_name_prefix="checking")
         return self
 
@@ -51,12 +60,14 @@ class Workers:
         traceback: TracebackType | None,
     ) -> None:
         """End at once: what is under way is lost, and was only reading."""
-        with self._starting:
-            self._closed = True
-            for process in self._started:
-                process.kill()
-        self._threads.shutdown(cancel_futures=True)
         for process in self._started:
+            process.kill()
+        self._threads.shutdown(cancel_futures=True)
+        self._end()
+
+    def _end(self) -> None:
+        for process in self._started:
+            process.kill()
             # Closes its pipes and waits for it. A batch that it did not take is in our buffer,
             # and closing would send it.
             with suppress(BrokenPipeError), process:
@@ -68,7 +79,7 @@ class Workers:
     def _examine(self, batch: Batch) -> Result:
         process: subprocess.Popen[bytes] | None = getattr(self._here, "process", None)
         if process is None:
-            process = self._here.process = self._start()
+            process = self._here.process = self._started[next(self._taken)]
         reply = b""
         assert process.stdin is not None  # noqa: S101  for mypy: it was asked for
         assert process.stdout is not None  # noqa: S101  likewise
@@ -86,14 +97,9 @@ class Workers:
         return Result(batch, read, findings)
 
     def _start(self) -> subprocess.Popen[bytes]:
-        with self._starting:
-            if self._closed:
-                raise RuntimeError("no more work is taken")
-            process = subprocess.Popen(  # noqa: S603  our own module, by our own interpreter
-                [sys.executable, *_COMMAND, self._root],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                start_new_session=True,
-            )
-            self._started.append(process)
-            return process
+        return subprocess.Popen(  # noqa: S603  our own module, by our own interpreter
+            [sys.executable, *_COMMAND, self._root],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )

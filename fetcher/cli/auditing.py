@@ -18,7 +18,6 @@ from fetcher.errors import DamagedListError, SourceError
 from fetcher.manifest import Audit, AuditTerms, ManifestThread
 from fetcher.model import Tally
 from fetcher.policy.sampling import StratumCount
-from fetcher.source.importer import Importer
 
 
 @dataclass(slots=True)
@@ -58,9 +57,7 @@ class Auditing(Mirroring):
 
     async def _read_lists(self, manifest: ManifestThread) -> Ending | None:
         """How it ended, if that was before the lists did."""
-        importing = asyncio.create_task(
-            Importer(self._lists, manifest, self._progress(Tally())).run()
-        )
+        importing = asyncio.create_task(self._importer(manifest, self._progress(Tally())).run())
         with _cancelled_by_signals(importing) as signals:
             await asyncio.wait([importing], timeout=self._job.config.run.max_runtime)
             importing.cancel()

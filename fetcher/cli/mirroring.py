@@ -19,6 +19,7 @@ from typing import Final
 from rich.console import Console
 
 from fetcher import __version__
+from fetcher.aside import ReadingProcess
 from fetcher.cli.recipe import CrewRecipe, crew_recipe, settle_in
 from fetcher.config import (
     Config,
@@ -231,9 +232,13 @@ class Mirroring:
         await manifest.reopen_found()
         progress = self._progress(await self._tally(manifest))
         engine = self._engine(manifest, progress, StoreRecovery(self._store))
-        importer = Importer(self._lists, manifest, _Stirring(progress, engine))
+        importer = self._importer(manifest, _Stirring(progress, engine))
         async with self._shown(progress, engine):
             return await _import_and_run(importer, engine)
+
+    def _importer(self, manifest: ManifestThread, observer: Observer) -> Importer:
+        alone = self._job.config.fetch.processes == 1
+        return Importer(self._lists, manifest, observer, None if alone else ReadingProcess)
 
     def _progress(self, start: Tally, *, importing: bool = True) -> Progress:
         running = RunningTally(start, self._clock.now())

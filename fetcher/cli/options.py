@@ -1,14 +1,18 @@
-"""Options that several commands share, and how they become a configuration."""
+"""Options that several commands share, and how they become a configuration.
+
+The configuration is loaded by whoever asks for one: it takes longer than most commands that do not.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from fetcher.config import Flag, LoadedConfig, load
+if TYPE_CHECKING:
+    from fetcher.config import Flag, LoadedConfig
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -53,12 +57,16 @@ def loaded(
     config_file: Path | None, sets: Sequence[str], flags: dict[str, Flag | None]
 ) -> LoadedConfig:
     """The configuration in force. ``flags`` by key; those that were not given are ``None``."""
+    from fetcher.config import load  # noqa: PLC0415  see above
+
     given = {key: flag for key, flag in flags.items() if flag is not None}
     return load(config_file, sets, given)
 
 
 def flag(name: str, value: object) -> Flag | None:
     """``None`` if the option was not given."""
+    from fetcher.config import Flag  # noqa: PLC0415  see above
+
     return Flag(name, value) if value is not None and value != () else None
 
 

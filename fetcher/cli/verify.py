@@ -17,17 +17,17 @@ from typing import Final
 import click
 from rich.console import Console
 
-from fetcher.checking import Check, Progress, Workers
+from fetcher.checking.check import Aside, Check, Progress
+from fetcher.checking.folders import temporary
+from fetcher.checking.workers import Workers
 from fetcher.cli import options
 from fetcher.errors import Exit, UsageError
 from fetcher.manifest.checks import CheckBook
 from fetcher.manifest.maintaining import ManifestMaintainer
-from fetcher.policy.findings import Finding, Kind
+from fetcher.policy.findings import ASIDE
 from fetcher.report import checking as report
 from fetcher.report import text
 from fetcher.report.ticking import Ticker
-from fetcher.store import LocalStore
-from fetcher.store.aside import FOLDER, Aside
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SAMPLE: Final = re.compile(r"1/([1-9][0-9]{0,5})")
@@ -76,7 +76,10 @@ def verify(
     command = " ".join(sys.argv[1:])
     errors = Console(stderr=True, quiet=quiet, markup=False, emoji=False, highlight=False)
     path = options.manifest_path(directory, manifest)
-    with ManifestMaintainer(path, command=command) as opened:
+    with (
+        Workers(root, workers or max(2, os.cpu_count() or 1)) as processes,
+        ManifestMaintainer(path, command=command) as opened,
+    ):
         _require_folders(root)
         book = CheckBook(opened)
         standing = book.begin(parts, repair=repair)
@@ -97,15 +100,14 @@ def verify(
         with (
             Ticker(errors, time.monotonic, time.time) as ticker,
             _told_to_stop() as received,
-            Workers(root, workers or max(2, os.cpu_count() or 1)) as processes,
         ):
             ended = Check(
                 root=root,
                 book=book,
                 workers=processes,
-                aside=Aside(root, standing.check_id) if repair else None,
-                put_aside=frozenset({FOLDER}),
-                beyond=_leftovers(root),
+                aside=_aside(root, standing.check_id) if repair else None,
+                put_aside=frozenset({ASIDE}),
+                beyond=temporary(root),
                 stopped=lambda: bool(received),
                 observer=tell,
                 now=time.monotonic,
@@ -151,9 +153,10 @@ def _require_folders(root: str) -> None:
             )
 
 
-def _leftovers(root: str) -> Iterator[Finding]:
-    for path in LocalStore(Path(root)).leftovers():
-        yield Finding(Kind.LEFTOVER, os.path.relpath(path, root))
+def _aside(root: str, check_id: int) -> Aside:
+    from fetcher.store.aside import Aside as Mover  # noqa: PLC0415  most checks repair nothing
+
+    return Mover(root, check_id)
 
 
 @contextmanager

@@ -148,6 +148,8 @@ class Feeder:
 
     def _wanted(self) -> LeaseRequest | None:
         request = self._frontier.wants()
+        if request is not None and self._ledger.open >= request.limit:
+            return None  # what was refused at once is with the ledger alone: that is enough of it
         if request is None or self._options.limit is None:
             return request
         limit = min(request.limit, self._options.limit - self._leased)

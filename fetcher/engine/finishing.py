@@ -19,7 +19,7 @@ from fetcher.engine.measuring import chunks_of, key, measure
 from fetcher.errors import StoreError
 from fetcher.killpoints import Point, reached
 from fetcher.model import Arrival, Asset, Body, Fault, Keep, Landed, Receipt, State, Verdict
-from fetcher.policy import verify
+from fetcher.policy import codings, verify
 from fetcher.ports import Refused, Staged, Store
 
 UNPACKED_SUFFIX: Final = ".unpacked"
@@ -82,6 +82,11 @@ class Finisher:
             asset.expected, receipt, placeholder_digests=self._rules.placeholder_digests
         )
         if arrival.content_encoding is not None and verdict.state is State.MISMATCHED:
+            why = codings.obstacle(arrival.content_encoding)
+            if why is not None and verdict.code == "not-an-image":
+                # What is in it, nobody can say: that is no other image than the listed one yet.
+                self._drop(arrival.body)
+                return Refused(asset.asset_id, Fault("content-coding", why)), None
             arrival, receipt, verdict = self._unpacked(asset, arrival, receipt, verdict)
         if verdict.keep is Keep.QUARANTINE:
             verdict = replace(verdict, keep=self._rules.mismatched)

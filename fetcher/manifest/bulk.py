@@ -16,7 +16,8 @@ VALUES in one statement, 250 at once  2.6 / 2.1       39-45 / 38-45
 (Two statements for BEGIN and COMMIT are in all of them.) VALUES wins alone and, with 1,024 rows to
 the statement instead of 250, needs as few steps as JSON. Compiling such a statement costs more than
 running it, so there are only a few sizes of each, kept compiled; what is missing to the next size
-is filled with rows of NULL, which every template leaves out.
+is filled with rows of NULL, which every template leaves out. If that is much (a row of NULL costs
+half a row), a smaller size is taken first, and then another one for the rest.
 
 The way back is the same: rows come home as one JSON array in one step.
 """
@@ -26,11 +27,14 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any, Final
 
 Value = None | int | float | str
 
-_SIZES: Final = (16, 64, 256, 1024)
+_SIZES: Final = (16, 32, 64, 128, 256, 512, 1024)
+_WASTE: Final = 4
+"""A statement may be filled up if that is at most one part in so many of it."""
 
 
 class Bulk:
@@ -61,10 +65,21 @@ class Bulk:
     def _statements(
         self, rows: Sequence[Sequence[Value]], more: tuple[Value, ...]
     ) -> Iterator[tuple[str, list[Value]]]:
-        for start in range(0, len(rows), _SIZES[-1]):
-            part = rows[start : start + _SIZES[-1]]
-            size = next(size for size in _SIZES if size >= len(part))
+        start = 0
+        while start < len(rows):
+            size = _size_for(len(rows) - start)
+            part = rows[start : start + size]
+            start += size
             values = [value for row in part for value in row]
             values += [None] * (self._width * (size - len(part)))
             values += more
             yield self._sql[size], values
+
+
+@cache
+def _size_for(count: int) -> int:
+    """Of the statement that is to take (the first of) ``count`` rows."""
+    larger = next((size for size in _SIZES if size >= count), None)
+    if larger is not None and (larger == _SIZES[0] or (larger - count) * _WASTE <= larger):
+        return larger
+    return max(size for size in _SIZES if size <= count)

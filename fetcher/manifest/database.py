@@ -12,20 +12,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
 
-from fetcher.errors import ManifestError
 from fetcher.killpoints import Point, reached
 from fetcher.manifest import (
     damage,
     extras,
-    guard,
     memories,
     reopening,
     robots,
     runs,
     schema,
     shards,
+    staging,
     tallies,
 )
 from fetcher.manifest.auditing import Audit, AuditSettlement, AuditTerms
@@ -34,6 +32,7 @@ from fetcher.manifest.importing import Importer
 from fetcher.manifest.leasing import LeasePart, Leases
 from fetcher.manifest.lock import RunLock
 from fetcher.manifest.names import AllNames
+from fetcher.manifest.opening import connect
 from fetcher.manifest.places import require_plain_files
 from fetcher.manifest.runs import RunInfo
 from fetcher.manifest.selecting import selected
@@ -53,22 +52,7 @@ from fetcher.model import (
     Tally,
 )
 from fetcher.policy.sampling import StratumCount
-from fetcher.ports import SourceCursor
-
-_PRAGMAS: Final = (
-    "trusted_schema = OFF",
-    "cell_size_check = ON",
-    "busy_timeout = 10000",
-    # A commit survives a kill at once, and a power cut from the next checkpoint on: an image whose
-    # row is lost that way is on disk, and found there.
-    "synchronous = NORMAL",
-    # Eight times as much gains nothing measurable beside the system's own cache, and counts as our
-    # memory; so would pages mapped with mmap_size.
-    "cache_size = -8192",
-    "mmap_size = 0",
-    "wal_autocheckpoint = 4000",
-)
-_CACHED_STATEMENTS: Final = 256
+from fetcher.ports import SourceCursor, StagedRows
 
 
 class Database:
@@ -191,6 +175,23 @@ class Database:
             reached(Point.ROWS_WRITTEN)
         reached(Point.ROWS_COMMITTED)
         self._importer.apply(batch, source_id, through_line)
+        return batch.tally
+
+    def number_texts(self, texts: Sequence[str]) -> dict[str, int]:
+        """Numbers of texts of further columns, which stay theirs."""
+        with self._transaction():
+            return self._names.texts.ids(texts)
+
+    def import_staged(self, source_id: int, staged: StagedRows) -> RowTally:
+        """The same as ``import_rows`` of the rows that were staged."""
+        with damage.blamed(self._connection, self._path):
+            staging.lay_beside(self._connection, staged)
+        with self._transaction():
+            now = int(self._wall())
+            batch = self._importer.write_staged(source_id, staged, now)
+            reached(Point.ROWS_WRITTEN)
+        reached(Point.ROWS_COMMITTED)
+        self._importer.apply(batch, source_id, staged.through)
         return batch.tally
 
     def finish_source(self, source_id: int) -> None:
@@ -355,37 +356,3 @@ class Database:
                 with suppress(sqlite3.Error):  # SQLite may have rolled back by itself
                     self._connection.execute("ROLLBACK")
                 raise
-
-
-def connect(path: Path, *, images_stored: bool) -> sqlite3.Connection:
-    """For writing, with the schema brought up to date; the run lock is the caller's."""
-    was_there = damage.look_beside(path)
-    connection = sqlite3.connect(path, isolation_level=None, cached_statements=_CACHED_STATEMENTS)
-    try:
-        guard.bound(connection)
-        for pragma in _PRAGMAS:
-            connection.execute(f"PRAGMA {pragma}")
-        version = schema.version_of(connection, path)  # before anything is changed
-        if images_stored and was_there:
-            damage.require_more_than_nothing(version, path)
-        damage.require_all_pages(connection, path)  # the last one may have a part of the schema
-        guard.require_own_schema(connection, path, version)
-        _log_ahead(connection, path)
-        reached(Point.LOG_AHEAD)
-        schema.migrate(connection, path)
-        with damage.blamed(connection, path):
-            damage.look_inside(connection, path)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _log_ahead(connection: sqlite3.Connection, path: Path) -> None:
-    """Readers and the writer do not wait for each other in WAL mode."""
-    mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-    if mode != "wal":
-        raise ManifestError(
-            f"The file system of the manifest {path} cannot share memory, as WAL mode needs.",
-            hint="Put the manifest on a local disk with --manifest PATH.",
-        )

@@ -15,16 +15,18 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from fetcher.manifest import staging
 from fetcher.manifest.bulk import Bulk, Value
 from fetcher.manifest.extras import DECODED, encode
 from fetcher.manifest.leasing import Leases
 from fetcher.manifest.names import AllNames
-from fetcher.manifest.rows import Batch, Change, Conflict, Known, cut
+from fetcher.manifest.rows import Batch, Change, Conflict, Known, Whole, cut
 from fetcher.manifest.schema import ROOM
 from fetcher.manifest.sources import Reading, Sources
 from fetcher.manifest.states import PENDING
 from fetcher.manifest.tallies import STORED_BYTES, TallyChanges
 from fetcher.model import BadRow, Row
+from fetcher.ports import StagedRows
 
 KNOWN: Final = Bulk(
     "SELECT json_group_array(json_array(a.image_id, a.asset_id, a.url, a.expected_size, "
@@ -113,7 +115,27 @@ class Importer:
         self._leases.offer(work)
         return batch
 
-    def apply(self, batch: Batch, source_id: int, through_line: int) -> None:
+    def write_staged(self, source_id: int, staged: StagedRows, now: int) -> Batch | Whole:
+        """Write what lies beside the manifest (``fetcher.manifest.staging``)."""
+        source = self._sources.reading(source_id)
+        if staged.line <= source.through_line:
+            raise ValueError(f"line {staged.line} is not after {source.through_line}")
+        if not staging.write_assets(self._connection, self._next_id, now):
+            rows = staging.rows(self._connection, staged.line)
+            return self.write(source_id, rows, staged.through, now)
+        self._connection.execute(
+            staging.DETAILS, (self._next_id, source_id, staged.line, source.layout_id)
+        )
+        tallies = TallyChanges()
+        for subset, n, size in staging.counted(self._connection):
+            tallies.shift((subset, PENDING, 0), n, size, 0)
+        batch = Whole(staged.count)
+        self._write_position(batch, source, staged.through)
+        tallies.write(self._connection)
+        self._leases.offer(staging.first_by_host(self._connection, self._next_id))
+        return batch
+
+    def apply(self, batch: Batch | Whole, source_id: int, through_line: int) -> None:
         self._next_id += len(batch.new)
         self._sources.reading(source_id).through_line = through_line
         self._leases.supersede(c.was.asset_id for c in batch.changes if c.reopened is not None)
@@ -233,7 +255,7 @@ class Importer:
         where = list_path if member is None else f"{list_path}, {member}"
         return f"another {conflict.differs} than in {where}, line {conflict.first_line}"
 
-    def _write_position(self, batch: Batch, source: Reading, through_line: int) -> None:
+    def _write_position(self, batch: Batch | Whole, source: Reading, through_line: int) -> None:
         for loser, n in batch.taken_from.items():
             self._connection.execute(
                 "UPDATE sources SET accepted = accepted - ?1, duplicate = duplicate + ?1 "

@@ -15,10 +15,10 @@ from types import TracebackType
 from typing import Self
 
 from fetcher.manifest import reopening, runs, schema
-from fetcher.manifest.database import connect
 from fetcher.manifest.faults import translated
 from fetcher.manifest.lock import RunLock
-from fetcher.manifest.reader import require_manifest
+from fetcher.manifest.opening import connect
+from fetcher.manifest.places import require_manifest
 from fetcher.manifest.reopening import Reopened
 from fetcher.manifest.runs import RunInfo
 from fetcher.policy.reopening import Reopening

@@ -32,6 +32,15 @@ def require_plain_files(path: Path) -> None:
             )
 
 
+def require_manifest(path: Path) -> None:
+    """Raises ``ManifestUnusableError`` if there is none: only a run makes one."""
+    if not path.is_file():
+        raise ManifestUnusableError(
+            f"There is no manifest {path}.",
+            hint="Name the folder that fetcher mirror wrote to, or the file with --manifest.",
+        )
+
+
 def _kind(mode: int) -> str:
     if stat.S_ISLNK(mode):
         return "a link"

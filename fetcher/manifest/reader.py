@@ -22,7 +22,7 @@ from fetcher.manifest.damage import blamed, require_all_pages
 from fetcher.manifest.faults import translated
 from fetcher.manifest.figures import Grouping
 from fetcher.manifest.migrations import MIGRATIONS
-from fetcher.manifest.places import require_plain_files
+from fetcher.manifest.places import require_manifest, require_plain_files
 from fetcher.manifest.reopening import Reopened
 from fetcher.model import HostMemory, Selection, State, Tally
 from fetcher.policy.reopening import Reopening
@@ -122,15 +122,6 @@ class ManifestReader:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def require_manifest(path: Path) -> None:
-    """Raises ``ManifestUnusableError`` if there is none: only a run makes one."""
-    if not path.is_file():
-        raise ManifestUnusableError(
-            f"There is no manifest {path}.",
-            hint="Name the folder that fetcher mirror wrote to, or the file with --manifest.",
-        )
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -20,7 +20,7 @@ it is replaced). Only if nothing but the URL of a kept image changed does it sta
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -177,6 +177,24 @@ class Batch:
         self._known[row.image_id] = changed
         self._see(row, changed)
         self.details[known.asset_id] = row
+
+
+class Whole:
+    """A batch of which every row is a new asset, written without a look at any."""
+
+    taken_from: Final[Mapping[int, int]] = {}
+    bad: Final[Sequence[BadRow]] = ()
+    conflicts: Final[Sequence[Conflict]] = ()
+    changes: Final[Sequence[Change]] = ()
+    duplicates: Final = 0
+
+    def __init__(self, count: int) -> None:
+        self.new = range(count)
+        self.gained = count
+
+    @property
+    def tally(self) -> RowTally:
+        return RowTally(self.gained, self.gained, 0, 0)
 
 
 def cut(text: str) -> str:

@@ -44,7 +44,7 @@ from fetcher.model import (
     Tally,
 )
 from fetcher.policy.sampling import StratumCount
-from fetcher.ports import SourceCursor
+from fetcher.ports import SourceCursor, StagedRows
 
 T = TypeVar("T")
 
@@ -166,6 +166,14 @@ class ManifestThread:
     ) -> RowTally:
         return await self._call(
             lambda database: database.import_rows(source_id, rows, through_line), patient=True
+        )
+
+    async def number_texts(self, texts: Sequence[str]) -> dict[str, int]:
+        return await self._call(lambda database: database.number_texts(texts))
+
+    async def import_staged(self, source_id: int, staged: StagedRows) -> RowTally:
+        return await self._call(
+            lambda database: database.import_staged(source_id, staged), patient=True
         )
 
     async def finish_source(self, source_id: int) -> None:

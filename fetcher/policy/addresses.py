@@ -7,7 +7,8 @@ rebound between the check and the use.
 
 Source of the ranges: the IANA IPv4 and IPv6 special-purpose address registries (RFC 6890), and the
 ways to write an IPv4 address inside of an IPv6 one. ``ipaddress`` has such tables too, but they
-have changed between patch releases of Python.
+have changed between patch releases of Python. One address is no special one, and leads to the same
+place as clouds' link-local ones: to what configures this machine.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ _NOT_PUBLIC_V4: Final = tuple(
         "10.0.0.0/8",  # private use (RFC 1918)
         "100.64.0.0/10",  # shared by customers of a provider (RFC 6598)
         "127.0.0.0/8",  # loopback (RFC 1122)
+        "168.63.129.16/32",  # not special, but what every machine of one cloud reaches its host by
         "169.254.0.0/16",  # link-local (RFC 3927); clouds serve their metadata there
         "172.16.0.0/12",  # private use
         "192.0.0.0/24",  # protocol assignments (RFC 6890)

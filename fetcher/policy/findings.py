@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+ASIDE: Final = "mismatched/.damaged"
+"""The folder that repairs move to what is broken; whatever is below it is passed over."""
+
 
 class Kind(StrEnum):
     MISSING = "missing"

@@ -25,7 +25,8 @@ _IPV6: Final = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]*)?")
 # The scheme, the slashes, and what stands before the last "@" of the authority (RFC 3986 section
 # 3.2.1); so put that it also finds this in what urlsplit refuses.
 _USERINFO_WITHIN: Final = re.compile(r"(?<=//)[^/?#]*@")
-_USERINFO: Final = re.compile(r"([^/?#@:]*:)?([/\s]*)[^/?#]*@")
+# Possessive, as what the second group gives back is of no use, and is tried for each space of many.
+_USERINFO: Final = re.compile(r"([^/?#@:]*+:)?([/\s]*+)[^/?#]*@")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """From image lists to the manifest, while fetching is already under way.
 
-Reading and parsing happen on a thread of their own, one batch ahead of the manifest. A list that
-is unchanged since it was read to its end is not opened again; one whose reading was interrupted
-goes on behind the last row that was committed.
+Reading and parsing happen on a thread of their own, one batch ahead of the manifest; for a long
+list, in a process of its own (``fetcher.source.aside``). A list that is unchanged since it was read
+to its end is not opened again; one whose reading was interrupted goes on behind the last row that
+was committed, and so does the thread if the process is lost.
 """
 
 from __future__ import annotations
@@ -10,23 +11,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from fetcher.errors import SourceError
 from fetcher.events import ImportFinished, RowsImported
 from fetcher.model import BadRow, Row
-from fetcher.ports import Observer, RowBook
+from fetcher.ports import Observer, RowBook, StagedRows
+from fetcher.source import aside
+from fetcher.source.aside import BATCH, FIRST
 from fetcher.source.lists import ImageList
 from fetcher.source.table import Table
 
 T = TypeVar("T")
 
-BATCH: Final = 1_000
-"""Rows that are committed together: some ten milliseconds of work."""
-FIRST: Final = 500
-"""The same for the first batch of a table: fetching waits for it."""
+LONG: Final = 16 << 20
+"""Bytes of a file from which on a process of its own is worth its start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +48,39 @@ def _read(rows: Iterator[Row | BadRow], count: int = BATCH) -> _Batch:
     return batch
 
 
-class Importer:
-    """Reads ``lists``, one after another, into ``book``."""
+class AsideLostError(Exception):
+    """The process that reads a list is gone, or could not be started."""
 
-    def __init__(self, lists: Sequence[ImageList], book: RowBook, observer: Observer) -> None:
+
+class Aside(Protocol):
+    """A list that is read by another process. Its methods block, and raise ``AsideLostError``."""
+
+    def receive(self) -> aside.Message: ...
+
+    def reply(self, value: Any) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Importer:
+    """Reads ``lists``, one after another, into ``book``. Those that are ``long`` are read by what
+    ``read_aside`` starts, if it is given.
+    """
+
+    def __init__(
+        self,
+        lists: Sequence[ImageList],
+        book: RowBook,
+        observer: Observer,
+        read_aside: Callable[[ImageList], Aside] | None = None,
+        *,
+        long: int = LONG,
+    ) -> None:
         self._lists = lists
         self._book = book
         self._observer = observer
+        self._read_aside = read_aside
+        self._long = long
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="import")
 
     async def run(self) -> None:
@@ -69,6 +97,10 @@ class Importer:
         path, fingerprint = str(image_list.path), image_list.fingerprint
         if await self._book.list_is_complete(path, fingerprint):
             return
+        if self._read_aside is not None and image_list.size >= self._long:
+            with suppress(AsideLostError):
+                await self._import_aside(image_list, fingerprint, self._read_aside)
+                return
         tables = image_list.tables()
         while (table := await self._off_loop(lambda: next(tables, None))) is not None:
             await self._import_table(table, fingerprint)
@@ -93,6 +125,48 @@ class Importer:
         if batch.damage is not None:
             raise batch.damage
         await self._book.finish_source(cursor.source_id)
+
+    async def _import_aside(
+        self, image_list: ImageList, fingerprint: str, start: Callable[[ImageList], Aside]
+    ) -> None:
+        reader = await self._off_loop(lambda: start(image_list))
+        try:
+            await self._listen(reader, str(image_list.path), fingerprint)
+        finally:
+            # From another thread: the one that receives may be waiting for it.
+            await asyncio.shield(asyncio.to_thread(reader.close))
+        await self._book.finish_list(str(image_list.path), fingerprint)
+
+    async def _listen(self, reader: Aside, path: str, fingerprint: str) -> None:
+        """Take down what is told, until it is the last word."""
+        source_id = 0
+        hearing = self._off_loop(reader.receive)
+        try:
+            while not isinstance(message := await hearing, aside.ListRead):
+                match message:
+                    case aside.Opened(info):
+                        cursor = await self._book.begin_source(info, fingerprint)
+                        source_id = cursor.source_id
+                        reader.reply(None if cursor.complete else cursor.after_line)
+                    case aside.Repeated(texts):
+                        reader.reply(await self._book.number_texts(texts))
+                    case aside.TableRead():
+                        await self._book.finish_source(source_id)
+                    case aside.Damage(sentence, hint):
+                        raise SourceError(sentence, hint=hint)
+                    case aside.Rows(rows):
+                        hearing = self._off_loop(reader.receive)  # while these are committed
+                        tally = await self._book.import_rows(source_id, rows, rows[-1].line)
+                        self._observer.notify(RowsImported(path, tally))
+                        continue
+                    case StagedRows():
+                        hearing = self._off_loop(reader.receive)  # likewise
+                        tally = await self._book.import_staged(source_id, message)
+                        self._observer.notify(RowsImported(path, tally))
+                        continue
+                hearing = self._off_loop(reader.receive)
+        finally:
+            hearing.cancel()
 
     def _off_loop(self, work: Callable[[], T]) -> asyncio.Future[T]:
         return asyncio.get_running_loop().run_in_executor(self._reader, work)

@@ -92,6 +92,11 @@ class ImageList:
         self._check_bytes = check_bytes
 
     @property
+    def size(self) -> int:
+        """Bytes, as they lie on disk. Raises SourceError if there is no such file."""
+        return self._size()
+
+    @property
     def fingerprint(self) -> str:
         """What changes when the rows may have changed; costs one stat.
 

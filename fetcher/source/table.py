@@ -11,7 +11,6 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Iterator
 from io import StringIO
-from itertools import islice
 from operator import itemgetter
 from typing import Final
 
@@ -19,8 +18,9 @@ from fetcher.errors import SourceError
 from fetcher.model import BadRow, Expectation, Row, Selection, SourceInfo
 from fetcher.policy.paths import id_fault
 from fetcher.source.columns import Layout
+from fetcher.source.ordinary import Ordinary, Span, ordinary
 from fetcher.source.streams import DamageError
-from fetcher.source.text import MAX_FIELD, RecordReader
+from fetcher.source.text import MAX_FIELD, RecordReader, Records
 from fetcher.source.values import RefusedError, hex_id, parse_md5, parse_size, url_id
 
 _TEXT: Final = 1000
@@ -39,7 +39,7 @@ class Table:
         self._maker = maker
         self._before = before
         self._taken = False
-        self._last = (0, list[str]())
+        self._last: tuple[int, list[str] | Span] = (0, [])
 
     def rows(self, after_line: int = 0) -> Iterator[Row | BadRow]:
         """The rows after line ``after_line``, for an import that goes on where it was stopped.
@@ -47,21 +47,49 @@ class Table:
         Raises SourceError where the list is damaged, with the last good row. A table can be read
         once, and one of an archive only until the next table is asked for: RuntimeError.
         """
+        for part in self.parts(after_line):
+            if isinstance(part, Span):
+                yield from self.rows_of(part)
+            else:
+                yield part
+
+    def parts(self, after_line: int = 0) -> Iterator[Span | Row | BadRow]:
+        """The same rows; where they are ordinary, as spans of lines. Of these, the selection may
+        not want all.
+        """
         maker = self._maker
         if not maker.wants_any:
             return
         make = maker.make
         for line, record in self._numbered():
+            if isinstance(record, Span):
+                if record.through > after_line:
+                    yield record.after(after_line)
+                continue
             if line <= after_line:
                 continue
             row = make(line, record) if record is not None else _oversized(line)
             if row is not None:
                 yield row
 
+    def rows_of(self, span: Span) -> Iterator[Row]:
+        """The rows of one of its spans."""
+        return self._maker.rows(span)
+
+    @property
+    def ordinary(self) -> Ordinary | None:
+        """What spans of this table are, if there may be any and the selection wants all of them."""
+        return self._maker.ordinary if self._maker.wants_all else None
+
     def skim(self, at_most: int | None = None) -> None:
-        """Read that many records, or all, for damage alone; raises as ``rows`` does."""
-        for _ in islice(self._numbered(), at_most):
-            pass
+        """Read that many records (and the rest of their block), or all, for damage alone; raises
+        as ``rows`` does.
+        """
+        read = 0
+        for _, record in self._numbered():
+            read += len(record.lines) if isinstance(record, Span) else 1
+            if at_most is not None and read >= at_most:
+                return
 
     @property
     def last_row(self) -> str:
@@ -70,21 +98,27 @@ class Table:
         if not line:
             return self._before
         member = f" of {self.info.member}" if self.info.member else ""
-        image_id = self._maker.identify(record)
+        if isinstance(record, Span):
+            line, image_id = record.through, self._maker.last_id(record)
+        else:
+            image_id = self._maker.identify(record)
         return f"The last good row is line {line}{member}, id {image_id}."
 
-    def _numbered(self) -> Iterator[tuple[int, list[str] | None]]:
-        """Records with the number of their first line; ``None`` for one that csv refuses."""
+    def _numbered(self) -> Iterator[tuple[int, list[str] | Span | None]]:
+        """Records and spans with the number of their first line; ``None`` for a record that csv
+        refuses.
+        """
         name = where(self.info.list_path, self.info.member)
         if self._taken:
             raise RuntimeError(f"the rows of {name} were asked for twice")
         self._taken = True
         records = self._records
         start = records.line_num + 1
-        line, record = 0, list[str]()
+        line: int = 0
+        record: list[str] | Span = []
         while True:
             try:
-                for found in records:
+                for found in self._found():
                     first, start = start, records.line_num + 1
                     if found:
                         line, record = first, found
@@ -99,6 +133,24 @@ class Table:
             else:
                 self._last = line, record
                 return
+
+    def _found(self) -> Iterator[list[str] | Span]:
+        """Spans where a block has nothing but ordinary lines, and else records."""
+        records, ordinary = self._records, self._maker.ordinary
+        if ordinary is None or not isinstance(records, Records):
+            yield from records
+            return
+        while not ordinary.hopeless:
+            while (text := records.ahead()) is not None:
+                span = ordinary.span(text, records.line_num + 1)
+                if span is None:
+                    break
+                records.skip(len(span.lines))
+                yield span
+            if (record := next(records, None)) is None:
+                return
+            yield record
+        yield from records
 
 
 class RowMaker:
@@ -131,8 +183,22 @@ class RowMaker:
         self._folder_subset = folder_subset
         self._decimal_ids = decimal_ids
         self._delimiter = delimiter
+        self.wants_all = selection.everything
+        self.ordinary = ordinary(layout, delimiter, folder_subset, decimal_ids=decimal_ids)
         self._known_subset = ""
         """The last one that has no fault: lists come in runs of one subset."""
+
+    def rows(self, span: Span) -> Iterator[Row]:
+        """Those that the selection wants; of the ordinary ones of this layout."""
+        assert self.ordinary is not None  # noqa: S101 - it made the span
+        rows, wants = self.ordinary.rows(span), self._wants
+        if wants is None:
+            return rows
+        return (row for row in rows if wants(row.subset, row.image_id))
+
+    def last_id(self, span: Span) -> str:
+        assert self.ordinary is not None  # noqa: S101 - likewise
+        return span.lines[-1][self.ordinary.places.id]
 
     def make(self, line: int, record: list[str]) -> Row | BadRow | None:
         """``None`` if the selection does not want it."""

@@ -10,7 +10,7 @@ import codecs
 import csv
 import re
 from collections.abc import Iterable, Iterator
-from io import StringIO
+from io import SEEK_END, StringIO
 from itertools import chain
 from typing import Final, Protocol
 
@@ -48,13 +48,74 @@ class RecordReader(Protocol):
         """
 
 
-def record_reader(blocks: Iterable[str], delimiter: str, *, quoted: bool = True) -> RecordReader:
-    csv.field_size_limit(MAX_FIELD)  # of the whole process: csv knows no other
-    return csv.reader(
-        chain.from_iterable(StringIO(block, newline="") for block in blocks),
-        delimiter=delimiter,
-        quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
-    )
+class Records:
+    """A ``RecordReader`` over blocks of whole lines; between two records, what is left of a block
+    can be looked at and passed over as a whole.
+    """
+
+    def __init__(self, blocks: Iterable[str], delimiter: str, *, quoted: bool = True) -> None:
+        csv.field_size_limit(MAX_FIELD)  # of the whole process: csv knows no other
+        self._blocks = iter(blocks)
+        self._block = ""
+        self._text = StringIO()
+        self._looked_at = True
+        self._next: str | None = None
+        self._passed = 0
+        self._reader = csv.reader(
+            chain.from_iterable(self._texts()),
+            delimiter=delimiter,
+            quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
+        )
+
+    @property
+    def line_num(self) -> int:
+        return self._reader.line_num + self._passed
+
+    def __iter__(self) -> Iterator[list[str]]:
+        return self
+
+    def __next__(self) -> list[str]:
+        return next(self._reader)
+
+    def ahead(self) -> str | None:
+        """What follows of the block, or the next one if nothing does; each block is shown once.
+        ``None`` if there is nothing to be shown. To be called between two records.
+        """
+        if self._text.tell() == len(self._block):
+            if self._next is None:
+                self._next = next(self._blocks, None)
+                self._looked_at = False
+            if self._looked_at or self._next is None:
+                return None
+            self._looked_at = True
+            return self._next
+        if self._looked_at:
+            return None
+        self._looked_at = True
+        return self._block[self._text.tell() :]
+
+    def skip(self, lines: int) -> None:
+        """Pass over what was shown last, which has so many lines."""
+        self._passed += lines
+        if self._next is None:
+            self._text.seek(0, SEEK_END)
+        self._next = None
+
+    def _texts(self) -> Iterator[StringIO]:
+        """The reader asks for another one when it needs a line and has none."""
+        while True:
+            if self._next is not None:
+                self._block, self._next = self._next, None
+            elif (block := next(self._blocks, None)) is not None:
+                self._block, self._looked_at = block, False
+            else:
+                return
+            self._text = StringIO(self._block, newline="")
+            yield self._text
+
+
+def record_reader(blocks: Iterable[str], delimiter: str, *, quoted: bool = True) -> Records:
+    return Records(blocks, delimiter, quoted=quoted)
 
 
 def sample_records(block: str, delimiter: str) -> Iterator[list[str]]:

@@ -12,12 +12,13 @@ import stat
 from itertools import chain, count
 from typing import Final
 
+from fetcher.policy.findings import ASIDE
 from fetcher.store import taking_out
 from fetcher.store.directories import Directories
 from fetcher.store.system import System
 from fetcher.store.trouble import store_error
 
-FOLDER: Final = "mismatched/.damaged"
+FOLDER: Final = ASIDE
 
 _CHANGE: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

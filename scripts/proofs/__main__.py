@@ -91,13 +91,15 @@ def prove_kills(
 @prove.command("rate")
 @click.option("--seconds", type=click.FloatRange(1), default=10, show_default=True)
 @click.option("--processes", type=click.IntRange(1), default=1, show_default=True)
-def prove_rate(seconds: float, processes: int) -> None:
+@click.option("--slow-connect", is_flag=True, help="Connections take up to a second to stand.")
+def prove_rate(*, seconds: float, processes: int, slow_connect: bool) -> None:
     """Mirror with a limit on requests per second; it is kept in every window, and used."""
     with _place() as place:
-        report = rate.prove(Path(place), seconds=seconds, processes=processes)
+        report = rate.prove(Path(place), seconds=seconds, processes=processes, slowly=slow_connect)
     click.echo(
-        f"{report.requests:,} requests in {report.seconds:.2f} s at {rate.RATE}/s, burst "
-        f"{rate.BURST}: {report.used:.1%} used, worst window {report.worst:+.1f} requests"
+        f"{report.requests:,} requests in {report.seconds:.2f} s at {report.limit.rate}/s, "
+        f"burst {report.limit.burst}: {report.used:.1%} used, "
+        f"worst window {report.worst:+.1f} requests"
     )
     _end(holds=report.holds)
 
@@ -168,11 +170,12 @@ def prove_verify(images: int, parent: Path | None) -> None:
 @click.option("--files", type=click.IntRange(1), default=2_000, show_default=True)
 @click.option("--size", type=click.IntRange(1), default=2_000_000, show_default=True)
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
+@click.option("--shards", is_flag=True, help="Verify the same images in tar shards.")
 @click.option("--in", "parent", type=click.Path(path_type=Path), help="Where; tmpfs is steadiest.")
-def prove_hashing(files: int, size: int, rounds: int, parent: Path | None) -> None:
+def prove_hashing(*, files: int, size: int, rounds: int, shards: bool, parent: Path | None) -> None:
     """Verify as fast as md5sum reads the same files with two processes, less a tenth."""
     with tempfile.TemporaryDirectory(prefix="fetcher-prove-", dir=parent) as place:
-        report = hashing.prove(Path(place), files=files, size=size, rounds=rounds)
+        report = hashing.prove(Path(place), files=files, size=size, rounds=rounds, shards=shards)
     for one, other in zip(report.md5sum, report.verify, strict=True):
         click.echo(
             f"md5sum {one.wall:.2f} s ({one.cpu:.2f} s of processors), "

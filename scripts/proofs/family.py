@@ -59,6 +59,15 @@ def is_tracker(pid: int) -> bool:
     return False
 
 
+def catches(pid: int, number: int) -> bool:
+    """Whether it has a handler for this signal; ``False`` if it has gone."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
+            if line.startswith("SigCgt:"):
+                return bool(int(line.split()[1], 16) >> (number - 1) & 1)
+    return False
+
+
 def held(pid: int) -> Held | None:
     """``None`` if it has gone."""
     try:

@@ -36,12 +36,17 @@ def prove(*, seeds: int, first: int, jobs: int) -> Report:
     begun = time.monotonic()
     shows = sys.stderr.isatty()
 
+    told_of: set[int] = set()
+
     def told(so_far: Summary) -> None:
-        broken = f", of which {len(so_far.failed)} break a law" if so_far.failed else ""
+        for seed in so_far.failed:
+            if seed not in told_of:
+                told_of.add(seed)
+                print(f"\nseed {seed} breaks a law", file=sys.stderr, flush=True)
         if shows:
-            print(f"\r{so_far.seeds:,} seeds{broken}", end="", file=sys.stderr, flush=True)
+            print(f"\r{so_far.seeds:,} seeds", end="", file=sys.stderr, flush=True)
         elif so_far.seeds % TOLD_EVERY == 0:
-            print(f"{so_far.seeds:,} seeds{broken}", file=sys.stderr, flush=True)
+            print(f"{so_far.seeds:,} seeds", file=sys.stderr, flush=True)
 
     summary = sweep_all(first, seeds, jobs, told)
     if shows:

@@ -9,15 +9,26 @@ lies in quarantine, and of every ``UNLISTED_EVERY``-th the list gives neither si
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from fetcher.demo.images import md5_of, picture
 from fetcher.manifest.database import Database
 from fetcher.manifest.runs import RunInfo
-from fetcher.model import Expectation, LeaseRequest, Outcome, Row, Selection, SourceInfo, State
+from fetcher.model import (
+    Body,
+    Expectation,
+    LeaseRequest,
+    Outcome,
+    Row,
+    Selection,
+    Slot,
+    SourceInfo,
+    State,
+)
 from fetcher.policy.paths import relative_path
+from fetcher.store import ShardStore
 from scripts.proofs import mirrors
 
 LOST_EVERY: Final = 10
@@ -26,6 +37,8 @@ UNLISTED_EVERY: Final = 11
 SUBSETS: Final = ("train", "validation", "test")
 
 _BATCH: Final = 2_000
+_PACKED: Final = 20
+"""Images in a batch of a shard, which is held in memory."""
 _GOLDEN: Final = 0x9E3779B97F4A7C15
 _OTHER_MD5: Final = md5_of(b"another image")
 _NOW: Final = 1_700_000_000.0
@@ -41,13 +54,30 @@ class Stored:
     """Relative to DIR."""
     lost: bool
     """The web has it no more."""
+    size: int
+    slot: Slot | None = None
+    """In the shard that ``path`` leads into."""
+
+    def bytes(self, directory: Path) -> bytes:
+        """As they lie in DIR."""
+        if self.slot is None:
+            return (directory / self.path).read_bytes()
+        with (directory / self.path).parent.open("rb") as shard:
+            shard.seek(self.slot.offset)
+            return shard.read(self.size)
 
 
-def build(place: Path, images: int, *, size: int = 600) -> tuple[Path, Path, list[Stored]]:
-    """DIR and the list it is of, below ``place``, with ``images`` files of about ``size`` bytes."""
+def build(
+    place: Path, images: int, *, size: int = 600, shards: bool = False
+) -> tuple[Path, Path, list[Stored]]:
+    """DIR and the list it is of, below ``place``, with ``images`` files of about ``size`` bytes;
+    ``shards``: in tar shards, but for what is in quarantine.
+    """
     directory = place / "mirror"
     directory.mkdir()
     stored = [_write(directory, n, size) for n in range(images)]
+    if shards:
+        stored = list(_packed(directory, stored))
     listed = mirrors.write_list(place / "images.csv", (image.row for image in stored))
     _settle(directory / "manifest.sqlite", listed, stored)
     return directory, listed, stored
@@ -72,7 +102,25 @@ def _write(directory: Path, n: int, size: int) -> Stored:
     target = directory / path
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(data)
-    return Stored(row, state, path, lost)
+    return Stored(row, state, path, lost, length)
+
+
+def _packed(directory: Path, stored: list[Stored]) -> Iterator[Stored]:
+    store = ShardStore(directory, shard_size=1 << 30, durability="none")
+    store.prepare()
+    for start in range(0, len(stored), _PACKED):
+        batch = []
+        for n, image in enumerate(stored[start : start + _PACKED], start):
+            if image.state is State.MISMATCHED:
+                yield image
+                continue
+            data = (directory / image.path).read_bytes()
+            (directory / image.path).unlink()
+            staged = store.stage(image.path, Body(len(data), data=data), name=str(n))
+            batch.append(staged)
+            yield replace(image, path=staged.key, slot=staged.slot)
+        store.publish(batch)
+    store.close()
 
 
 def _settle(manifest: Path, listed: Path, stored: list[Stored]) -> None:
@@ -109,7 +157,7 @@ def _listed(line: int, row: mirrors.Row) -> Row:
 
 
 def _outcome(asset_id: int, image: Stored, directory: Path) -> Outcome:
-    data = (directory / image.path).read_bytes()
+    data = image.bytes(directory)
     return Outcome(
         asset_id=asset_id,
         state=image.state,
@@ -122,4 +170,5 @@ def _outcome(asset_id: int, image: Stored, directory: Path) -> Outcome:
         actual_md5=md5_of(data),
         path=image.path,
         received=len(data),
+        slot=image.slot,
     )

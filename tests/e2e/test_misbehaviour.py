@@ -1,6 +1,7 @@
 """What hosts do, and what becomes of it: one line per case, in two mirror runs.
 
-The tables are ``answers`` and ``wires``; the second run is that of the slow, with short limits.
+The tables are ``answers``, ``coded`` and ``wires``; the second run is that of the slow, with short
+limits.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ from fetcher.demo.images import md5_of, picture
 from fetcher.demo.journal import Served
 from fetcher.demo.tls import Authority
 from scripts.proofs.laws import Image
-from tests.e2e import answers, wires
+from tests.e2e import answers, coded, wires
 from tests.e2e.cases import ATTEMPTS, MAX_BYTES, SPOOL_ABOVE, Case
 from tests.e2e.conftest import Bench
 from tests.e2e.littleweb import LittleWeb
 
-CASES: Final = (*answers.TABLE, *wires.TABLE)
+CASES: Final = (*answers.TABLE, *coded.TABLE, *wires.TABLE)
 PATIENCE: Final = {"retry": {"attempts": ATTEMPTS, "max_retry_after": "1s"}}
 IMPATIENCE: Final = {
     "fetch": {"timeout": {"stall": "1s", "total": "2s"}},

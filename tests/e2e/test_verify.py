@@ -153,6 +153,24 @@ def test_what_lay_in_a_wrong_place_is_put_back_and_not_asked_for(bench: Bench) -
     assert {image.path for image in images} <= laws.files(directory)
 
 
+@pytest.mark.parametrize("options", [(), ("--repair",)])
+def test_what_lies_where_runs_write_is_named_and_left_there(
+    options: tuple[str, ...], site: Site
+) -> None:
+    """Whatever it is: a link there is removed by the next run, and by no check."""
+    partial = site.directory / ".partial"
+    partial.mkdir()
+    (partial / "17.spool").write_bytes(b"half an image")
+    (partial / "link").symlink_to(site.at(site.next()))
+    os.mkfifo(partial / "pipe")
+    done = fetcher("verify", site.directory, "--json", *options)
+    assert done.code == 0
+    assert named(done) == dict.fromkeys(
+        (".partial/17.spool", ".partial/link", ".partial/pipe"), "leftover"
+    )
+    assert {path.name for path in partial.iterdir()} == {"17.spool", "link", "pipe"}
+
+
 # Stopping and going on.
 
 

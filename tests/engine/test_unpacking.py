@@ -48,7 +48,7 @@ def test_a_bomb_is_not_held() -> None:
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("label", ["br", "identity", "gzip, gzip", ""])
+@pytest.mark.parametrize("label", ["x", "identity", "gzip, gzip", ""])
 def test_what_cannot_be_taken_off(label: str) -> None:
     assert unpacking.measure(label, parts(IMAGE), MOST) is None
 

@@ -126,7 +126,10 @@ def test_what_is_settled_or_out_costs_no_lease(path: Path) -> None:
         assert later <= first + 1
 
 
-GIVEN = re.compile(r"SCAN (\d+ CONSTANT ROWS|CONSTANT ROW|\(subquery-\d+\)|e VIRTUAL TABLE|[vgh]) ")
+GIVEN = re.compile(
+    r"SCAN (\d+ CONSTANT ROWS|\d+-ROW VALUES CLAUSE|CONSTANT ROW|\(subquery-\d+\)"
+    r"|e VIRTUAL TABLE|[vgh]) "
+)
 """What a plan may scan: rows that came with the statement, or that it made itself."""
 HOT = [
     bulk

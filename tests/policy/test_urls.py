@@ -213,3 +213,11 @@ def test_nothing_is_left_that_would_be_sent_as_credentials(url: str) -> None:
 @given(st.text().filter(lambda url: "@" not in url))
 def test_a_url_without_credentials_stays_as_it_is(url: str) -> None:
     assert drop_credentials(url) == redact_credentials(url) == url
+
+
+@pytest.mark.parametrize(
+    "url", ["http:" + "\t" * (1 << 20) + "?@", " " * (1 << 20) + "#@", "/" * (1 << 20) + "?@"]
+)
+def test_spaces_without_end_do_not_take_for_ever(url: str) -> None:
+    """A redirect, or a list, may have them; in quadratic time, this would not end."""
+    assert drop_credentials(url) == redact_credentials(url) == url

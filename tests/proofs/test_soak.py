@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -85,7 +86,11 @@ def test_what_is_told_has_what_is_judged() -> None:
 
 
 def test_what_a_process_holds_is_seen() -> None:
-    program = "import sys; f = open(sys.executable, 'rb'); print(flush=True); sys.stdin.read()"
+    program = (
+        "import signal, sys; f = open(sys.executable, 'rb'); "
+        "signal.signal(signal.SIGTERM, signal.default_int_handler); "
+        "print(flush=True); sys.stdin.read()"
+    )
     with subprocess.Popen(  # noqa: S603  this interpreter
         [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
@@ -99,10 +104,13 @@ def test_what_a_process_holds_is_seen() -> None:
         assert 0 < held.own <= held.resident
         assert held.descriptors == 4
         assert family.runs(process.pid)
+        assert family.catches(process.pid, signal.SIGTERM)
+        assert not family.catches(process.pid, signal.SIGHUP)
         process.stdin.close()
         process.wait()
         assert not family.runs(process.pid)
         assert family.held(process.pid) is None
+        assert not family.catches(process.pid, signal.SIGTERM)
 
 
 def test_the_mixture_has_every_kind_and_every_end() -> None:

@@ -89,4 +89,7 @@ def _parts(first: int, number: int, jobs: int, live: Live) -> Iterator[Summary]:
         return
     spawn = get_context("spawn")
     with ProcessPoolExecutor(jobs, mp_context=spawn, initializer=gc.freeze) as processes:
-        yield from processes.map(sweep_range, ranges)
+        try:
+            yield from processes.map(sweep_range, ranges)
+        finally:
+            processes.shutdown(cancel_futures=True)

@@ -46,9 +46,9 @@ def test_what_is_excused_is_not_taken_for_open(seed: int) -> None:
     assert done.holds, str(done)
 
 
-@pytest.mark.parametrize("seed", [3959])
+@pytest.mark.parametrize("seed", [8238, 9187])
 def test_what_was_found_stays_mended(seed: int) -> None:
-    """A worker died after it had named an image that it had gone on with."""
+    """Whole leases that robots.txt forbade were waiting to be committed, with no bound on them."""
     done = simulate(seed)
     assert done.holds, str(done)
 

@@ -76,10 +76,8 @@ class _Life:
             f"{HOST.format(n)}:80": f"{web.process.address}:{web.process.port}"
             for n, web in enumerate(webs)
         }
-        hosts = {"default": {**CONFIG["hosts"]["default"], "rate": rate}}
-        config = mirrors.write_config(
-            place / "config.yaml", CONFIG, {"network": {"connect_to": led}, "hosts": hosts}
-        )
+        changed = {"network": {"connect_to": led}, "hosts": {"default": {"rate": rate}}}
+        config = mirrors.write_config(place / "config.yaml", CONFIG, changed)
         self._command = ("mirror", self._list, "--to", self._directory, "--config", config)
         self._told = (place / "told.txt").open("a+", encoding="utf-8")
         self._paced_until = 0.0
@@ -93,6 +91,7 @@ class _Life:
         over = time.monotonic() + seconds
         while (left := over - time.monotonic()) > 0:
             with self._started() as process:
+                self._until_begun(process)
                 life = min(left, self._chance.uniform(*_LIFE))
                 with suppress(TimeoutExpired):
                     process.wait(life)
@@ -108,6 +107,7 @@ class _Life:
         self._write_list(self._images)
         before = self._judge.settled
         with self._started() as process:
+            self._until_begun(process)
             begun = time.monotonic()
             doing = Harm(process, self._webs, self._directory, self._chance, self.report)
             harm = doing.steps(lambda: time.monotonic() - begun, seconds)
@@ -151,6 +151,15 @@ class _Life:
     def _started(self, *options: str) -> Popen[str]:
         self.report.done["runs"] += 1
         return mirrors.start(*self._command, *options, told=self._told)
+
+    def _until_begun(self, process: Popen[str]) -> None:
+        """Until it can be told to stop; by then there is a manifest."""
+        over = time.monotonic() + PATIENCE
+        while process.poll() is None and not family.catches(process.pid, signal.SIGTERM):
+            if time.monotonic() > over:
+                self.report.breach("a run did not begin")
+                return
+            time.sleep(_POLL)
 
     def _stop(self, process: Popen[str]) -> None:
         with suppress(ProcessLookupError):

@@ -1,0 +1,41 @@
+"""``python -m fetcher.aside.worker``: reads an image list for the process that started it.
+
+What it is to read comes in first; messages and replies are those of ``fetcher.source.aside``, each
+a pickle. It ends with its output, so it never outlives its starter for longer than a batch takes.
+"""
+
+from __future__ import annotations
+
+import pickle
+import signal
+import sys
+from contextlib import suppress
+from typing import Any
+
+from fetcher.manifest.staging import Stager
+from fetcher.source.aside import Message, read_aside
+
+
+class _Pipes:
+    """A ``Link`` over standard input and output."""
+
+    def __init__(self) -> None:
+        self._in, self._out = sys.stdin.buffer, sys.stdout.buffer
+
+    def send(self, message: Message) -> None:
+        pickle.dump(message, self._out, protocol=pickle.HIGHEST_PROTOCOL)
+        self._out.flush()
+
+    def receive(self) -> Any:
+        return pickle.load(self._in)  # noqa: S301  from our own starter
+
+
+def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # meant for the starter, which ends our output
+    pipes = _Pipes()
+    with suppress(BrokenPipeError, EOFError):  # nobody wants it any more
+        read_aside(pipes.receive(), Stager, pipes)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""What is said between a process that reads a list aside and the one that imports it.
+
+The reader has the first word, and waits where a reply is due: at the beginning of a table, which
+may have been read already, and before it stages rows, as only the manifest knows by which numbers
+it keeps the texts that repeat themselves. All else it only tells: rows that it made ready
+(``StagedRows``), rows that want to be looked at one by one, and how it ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from fetcher.errors import SourceError
+from fetcher.model import BadRow, Row, SourceInfo
+from fetcher.ports import StagedRows
+from fetcher.source.lists import ImageList
+from fetcher.source.ordinary import Cells, Ordinary, Places, Span
+from fetcher.source.table import Table
+
+FIRST: Final = 500
+"""Rows of the first batch of a table: fetching waits for it."""
+BATCH: Final = 1_000
+"""Rows that are committed together: some ten milliseconds of work."""
+STAGED: Final = 2_500
+"""The same of rows that were staged."""
+_REPEATS: Final = 8
+"""How often a column's texts must occur in the first batch, on average, to be kept as numbers."""
+_REPEATED: Final = 256
+"""Texts of which that is asked, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A table begins. The reply is the line after which to go on, or ``None`` to pass it over."""
+
+    info: SourceInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A batch to be looked at row by row."""
+
+    rows: list[Row | BadRow]
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """Texts that repeat themselves. The reply is a mapping of texts to their numbers."""
+
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TableRead:
+    """The table was read to its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListRead:
+    """The last word, if there is nothing wrong with the list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """The last word: what a ``SourceError`` says."""
+
+    sentence: str
+    hint: str
+
+
+Message = Opened | Rows | Repeated | StagedRows | TableRead | ListRead | Damage
+
+
+class Stager(Protocol):
+    """``fetcher.manifest.staging.Stager``."""
+
+    def stage(self, line: int, lines: Sequence[Cells]) -> StagedRows | None: ...
+
+
+MakeStager = Callable[[Places, str, Sequence[int], Mapping[str, int]], Stager]
+
+
+class Link(Protocol):
+    """The reader's end."""
+
+    def send(self, message: Message) -> None: ...
+
+    def receive(self) -> Any:
+        """The reply to the last message."""
+
+
+def read_aside(image_list: ImageList, make_stager: MakeStager, link: Link) -> None:
+    """Tell all of a list."""
+    try:
+        for table in image_list.tables():
+            link.send(Opened(table.info))
+            after_line: int | None = link.receive()
+            if after_line is not None:
+                _Telling(table, make_stager, link).tell(after_line)
+                link.send(TableRead())
+    except SourceError as damage:
+        link.send(Damage(damage.sentence, damage.hint or ""))
+    else:
+        link.send(ListRead())
+
+
+class _Telling:
+    """One table on its way: what is gathered for the next message."""
+
+    def __init__(self, table: Table, make_stager: MakeStager, link: Link) -> None:
+        self._table = table
+        self._make_stager = make_stager
+        self._link = link
+        self._rows: list[Row | BadRow] = []
+        self._wanted = FIRST
+        self._span = Span(1, [])
+        self._stager: Stager | None = None
+
+    def tell(self, after_line: int) -> None:
+        try:
+            for part in self._table.parts(after_line):
+                if not isinstance(part, Span):
+                    self._flush_span()
+                    self._add(part)
+                elif self._stager is not None:
+                    self._extend(part)
+                else:
+                    for row in self._table.rows_of(part):
+                        self._add(row)
+        finally:  # what could be read is told before what is wrong
+            self._flush_span()
+            self._flush_rows()
+
+    def _add(self, row: Row | BadRow) -> None:
+        self._rows.append(row)
+        if len(self._rows) >= self._wanted:
+            self._flush_rows()
+
+    def _extend(self, span: Span) -> None:
+        self._flush_rows()
+        if not self._span.lines:
+            self._span = Span(span.line, list(span.lines))
+        elif span.line == self._span.through + 1:
+            self._span.lines.extend(span.lines)
+        else:
+            self._flush_span()
+            self._span = Span(span.line, list(span.lines))
+        if len(self._span.lines) >= STAGED:
+            self._flush_span()
+
+    def _flush_span(self) -> None:
+        span, self._span = self._span, Span(1, [])
+        if not span.lines or self._stager is None:
+            return
+        staged = self._stager.stage(span.line, span.lines)
+        self._link.send(Rows([*self._table.rows_of(span)]) if staged is None else staged)
+
+    def _flush_rows(self) -> None:
+        rows, self._rows = self._rows, []
+        if not rows:
+            return
+        self._link.send(Rows(rows))
+        ordinary = self._table.ordinary
+        if ordinary is not None and self._stager is None:
+            self._stager = self._stager_by(rows, ordinary)
+        self._wanted = BATCH
+
+    def _stager_by(self, first: Sequence[Row | BadRow], ordinary: Ordinary) -> Stager:
+        columns = [*zip(*(row.extra for row in first if isinstance(row, Row)), strict=True)]
+        texts = [set(column) for column in columns]
+        repeated = [
+            at
+            for at, column in enumerate(columns)
+            if len(texts[at]) * _REPEATS <= len(column) and len(texts[at]) <= _REPEATED
+        ]
+        self._link.send(Repeated(tuple(sorted({text for at in repeated for text in texts[at]}))))
+        numbers: Mapping[str, int] = self._link.receive()
+        return self._make_stager(ordinary.places, ordinary.folder_subset, repeated, numbers)

@@ -1,0 +1,167 @@
+"""Ordinary lines: those that need no second look, which nearly all of nine million are.
+
+One expression describes a line of a layout in which every cell is what it should be: an id that may
+be a file's name, a plain URL, a size in digits, an MD5 as every encoder writes it, and elsewhere
+text without control characters, in quotes or not. A block of text is a *span* if it is such lines
+from end to end; then it is taken apart by one call that runs in C and judges on the way. Anything
+else in a block, be it one odd byte, and the block goes the way of ``csv`` and ``table.RowMaker``,
+which say what each record means. Whatever the expression takes, they would take for the same row.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import count
+from operator import itemgetter
+from typing import Final
+
+from fetcher.model import Expectation, Row
+from fetcher.source.columns import Layout
+
+Cells = tuple[str, ...]
+"""What the expression takes of a line, by ``Places``."""
+
+_LONGEST: Final = 1 << 20
+"""Characters of a block that may be ordinary: no cell in it is longer than csv allows."""
+_PATIENCE: Final = 256
+"""Blocks in a row that are not ordinary, before a list is taken for one of another kind."""
+
+# All repeats are possessive: a line that does not match is given up at once. What is between the
+# groups ends each of them, so none could give anything back that would make a match.
+_NAME: Final = r"([A-Za-z0-9_-]{1,64}+)"
+"""A part of what ``policy.paths`` passes at first glance."""
+_SUBSET: Final = r"([A-Za-z0-9_-]{0,64}+)"
+_URL: Final = r"((https?://[a-z0-9.:-]++)/[!#-+\--~]*+)"
+"""Printable ASCII without quotes, commas and spaces; its origin is in lower case, and has no user.
+"""
+_SIZE: Final = "([1-9][0-9]{0,14}+|)"
+"""Below ``values`` limit of 2**53."""
+_MD5: Final = "([A-Za-z0-9+/]{21}[AQgw]==|)"
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where in ``Cells`` what is. An extra cell is in two places, of which one is empty."""
+
+    id: int
+    subset: int | None
+    url: int
+    origin: int
+    """Scheme and authority of the URL, as far as its path."""
+    size: int | None
+    md5: int | None
+    extra: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Lines in a row that are a row each."""
+
+    line: int
+    """Of the first."""
+    lines: list[Cells]
+
+    @property
+    def through(self) -> int:
+        return self.line + len(self.lines) - 1
+
+    def after(self, line: int) -> Span:
+        """What comes after ``line``; nothing, if that is beyond it."""
+        if line < self.line:
+            return self
+        return Span(line + 1, self.lines[line + 1 - self.line :])
+
+
+class Ordinary:
+    """What is ordinary in a table of one layout. ``folder_subset`` as for ``RowMaker``."""
+
+    def __init__(self, layout: Layout, delimiter: str, folder_subset: str) -> None:
+        assert layout.id is not None  # noqa: S101 - see ordinary()
+        columns, places = _described(layout, delimiter)
+        # Only behind a line's end may a line begin; that it is the one before, the count tells.
+        self._expression = re.compile("^" + delimiter.join(columns) + "\r?\n", re.MULTILINE)
+        self.places: Final = places
+        self.folder_subset: Final = folder_subset
+        self._refused = 0
+
+    @property
+    def hopeless(self) -> bool:
+        """Looking for more would be a waste."""
+        return self._refused >= _PATIENCE
+
+    def span(self, text: str, line: int) -> Span | None:
+        """The lines of ``text``, the first of which is ``line``, if all are ordinary."""
+        if len(text) <= _LONGEST:
+            lines: list[Cells] = self._expression.findall(text)
+            # Each match has one line feed, and no two have the same.
+            if len(lines) == text.count("\n") and text.endswith("\n"):
+                self._refused = 0
+                return Span(line, lines)
+        self._refused += 1
+        return None
+
+    def rows(self, span: Span) -> Iterator[Row]:
+        at, subset, extra = self.places, self.folder_subset, _joined(self.places.extra)
+        for line, cells in zip(count(span.line), span.lines):
+            size = None if at.size is None else int(cells[at.size] or 0) or None
+            md5 = None if at.md5 is None else cells[at.md5] or None
+            yield Row(
+                line,
+                cells[at.id],
+                subset if at.subset is None else cells[at.subset],
+                cells[at.url],
+                Expectation(size, md5),
+                extra(cells),
+            )
+
+
+def ordinary(
+    layout: Layout, delimiter: str, folder_subset: str, *, decimal_ids: bool
+) -> Ordinary | None:
+    """``None`` where each row has to be looked at: where ids are decimal, or made of URLs, where
+    cells may be left out, or where one column is used as two things.
+    """
+    used = [layout.url, layout.id, layout.subset, layout.size, layout.md5]
+    present = [at for at in used if at is not None]
+    if (
+        layout.id is None
+        or decimal_ids
+        or layout.least != len(layout.header)
+        or len(set(present)) != len(present)
+    ):
+        return None
+    return Ordinary(layout, delimiter, folder_subset)
+
+
+def _described(layout: Layout, delimiter: str) -> tuple[list[str], Places]:
+    # A tab is a control character, so it is in no cell anyway.
+    cell = r'(?:"([^"\x00-\x1f]*+)"|([^"\x00-\x1f' + delimiter + r"]*+))"
+    roles = {layout.id: _NAME, layout.subset: _SUBSET, layout.size: _SIZE, layout.md5: _MD5}
+    columns: list[str] = []
+    places: dict[int, int] = {}
+    taken = 0
+    for at in range(len(layout.header)):
+        column = _URL if at == layout.url else roles.get(at, cell)
+        columns.append(column)
+        places[at] = taken
+        taken += column.count("(") - column.count("(?")
+    assert layout.id is not None  # noqa: S101 - likewise
+    return columns, Places(
+        id=places[layout.id],
+        subset=None if layout.subset is None else places[layout.subset],
+        url=places[layout.url],
+        origin=places[layout.url] + 1,
+        size=None if layout.size is None else places[layout.size],
+        md5=None if layout.md5 is None else places[layout.md5],
+        extra=tuple((places[at], places[at] + 1) for at in layout.extra),
+    )
+
+
+def _joined(pairs: tuple[tuple[int, int], ...]) -> Callable[[Cells], tuple[str, ...]]:
+    if len(pairs) < 2:  # noqa: PLR2004 - itemgetter gives a tuple from two on
+        return lambda cells: tuple(cells[one] + cells[other] for one, other in pairs)
+    first = itemgetter(*(one for one, _ in pairs))
+    second = itemgetter(*(other for _, other in pairs))
+    return lambda cells: tuple(map(str.__add__, first(cells), second(cells)))

@@ -1,0 +1,203 @@
+"""Rows that were staged become what the same rows become one by one."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from fetcher.manifest.database import Database
+from fetcher.manifest.extras import DECODED
+from fetcher.manifest.staging import Stager
+from fetcher.model import Expectation, Row, RowTally, SourceInfo, State
+from fetcher.ports import StagedRows
+from tests.conformance.manifest_suite import outcome
+from tests.manifest.opened import check_laws, database, dump, lease
+
+INFO = SourceInfo("/list.csv", None, ("License", "Title"))
+LICENCE = "https://licences.test/100%/"
+MD5S = ("", "mR0ynQmMtzRZwuGDcuPnZA==", "1B2M2Y8AsgTpgAmY7PhCfg==")
+
+
+class Places(NamedTuple):
+    """As ``fetcher.source.ordinary`` has them."""
+
+    id: int = 0
+    subset: int | None = 1
+    url: int = 2
+    origin: int = 3
+    size: int | None = 4
+    md5: int | None = 5
+    extra: tuple[tuple[int, int], ...] = ((6, 7), (8, 9))
+
+
+def line(
+    number: int,
+    *,
+    host: str = "https://a.one.test",
+    subset: str = "train",
+    size: str = "7",
+    md5: str = MD5S[1],
+    licence: str = LICENCE,
+    title: str = "Kites",
+) -> tuple[str, ...]:
+    url = f"{host}/{number}.jpg"
+    return (f"{number:016x}", subset, url, host, size, md5, "", licence, title, "")
+
+
+LINES = st.builds(
+    line,
+    st.integers(0, 12),
+    host=st.sampled_from(["https://a.one.test", "http://a.one.test:80", "https://b.two.test"])
+    | st.sampled_from(["https://a.one.test", "https://a..test", "http://0.0.0.0:0"]),
+    subset=st.sampled_from(["train", "test", ""]),
+    size=st.sampled_from(["7", "999999999999999", ""]),
+    md5=st.sampled_from(MD5S),
+    licence=st.sampled_from([LICENCE, "\\", "", "other"]),
+    title=st.sampled_from(["a\\b", "%s", "雨 🚢 \x7f\u2028", "1", "", "Kites"]),
+)
+
+
+def rows_of(first: int, lines: Sequence[tuple[str, ...]]) -> list[Row]:
+    return [
+        Row(
+            number,
+            cells[0],
+            cells[1],
+            cells[2],
+            Expectation(int(cells[4] or 0) or None, cells[5] or None),
+            (cells[6] + cells[7], cells[8] + cells[9]),
+        )
+        for number, cells in enumerate(lines, first)
+    ]
+
+
+def staged(manifest: Database, first: int, lines: Sequence[tuple[str, ...]]) -> StagedRows | None:
+    numbers = manifest.number_texts([LICENCE, "\\"])
+    return Stager(Places(), "", [0], numbers).stage(first, lines)
+
+
+@contextmanager
+def opened() -> Iterator[Database]:
+    with tempfile.TemporaryDirectory() as folder, database(Path(folder, "m.sqlite")) as manifest:
+        yield manifest
+
+
+def known(manifest: Database) -> dict[str, list[Any]]:
+    """All that there is, with texts in the place of their numbers."""
+    tables = dump(manifest._connection, without={"details", "texts", "ring"})
+    tables["details"] = [
+        (*row[:-1], json.loads(row[-1]))
+        for row in manifest._connection.execute(
+            f"SELECT asset_id, source_id, line, layout_id, {DECODED} FROM details AS d ORDER BY 1"  # noqa: S608
+        )
+    ]
+    return tables
+
+
+@settings(max_examples=150)
+@given(batches=st.lists(st.lists(LINES, min_size=1, max_size=8), max_size=4))
+@example([[line(1), line(2, subset="test", title="a\\b")], [line(3, licence="\\"), line(1)]])
+def test_the_same_as_one_by_one(batches: list[list[tuple[str, ...]]]) -> None:
+    with opened() as one_by_one, opened() as at_once:
+        first = 2
+        for manifest in (one_by_one, at_once):
+            manifest.begin_source(INFO, "1")
+        for lines in batches:
+            rows = rows_of(first, lines)
+            tally = one_by_one.import_rows(1, rows, rows[-1].line)
+            ready = staged(at_once, first, lines)
+            if ready is None:
+                at_once.import_rows(1, rows, rows[-1].line)
+            else:
+                assert at_once.import_staged(1, ready) == tally
+            first += len(lines)
+        for manifest in (one_by_one, at_once):
+            check_laws(manifest._connection, manifest.tally())
+        assert known(at_once) == known(one_by_one)
+        assert lease(at_once) == lease(one_by_one)
+
+
+def test_rows_without_subset_size_and_digest() -> None:
+    lines = [("a1", "https://a.one.test/1", "https://a.one.test")]
+    places = Places(0, None, 1, 2, None, None, ())
+    ready = Stager(places, "validation", [], {}).stage(2, lines)
+    assert ready is not None
+    with opened() as manifest:
+        manifest.begin_source(INFO, "1")
+        manifest.import_staged(1, ready)
+        (asset,) = lease(manifest)
+        assert (asset.subset, asset.expected) == ("validation", Expectation())
+        check_laws(manifest._connection, manifest.tally())
+
+
+@pytest.mark.parametrize("host", ["https://a..test", "http://a.test:0", "https://-:x"])
+def test_what_cannot_be_asked_for_is_not_staged(host: str) -> None:
+    assert Stager(Places(), "", [], {}).stage(2, [line(1), line(2, host=host)]) is None
+
+
+def test_any_number_of_texts_that_were_taken_for_repeated() -> None:
+    lines = [line(n, licence=f"{n}%") for n in range(3000)]
+    ready = Stager(Places(), "", [0], {}).stage(2, lines)
+    assert ready is not None
+    with opened() as manifest:
+        manifest.begin_source(INFO, "1")
+        manifest.import_staged(1, ready)
+        assert [row[-1][0] for row in known(manifest)["details"]] == [f"{n}%" for n in range(3000)]
+
+
+def test_only_one_batch_of_a_known_id_is_looked_at() -> None:
+    """A list that names an image twice costs no more than the batch that does."""
+    with opened() as manifest:
+        manifest.begin_source(INFO, "1")
+        looked_at = manifest._importer.write
+        batches: list[int] = []
+
+        def write(source_id: int, rows: Sequence[Any], *more: int) -> Any:
+            batches.append(len(rows))
+            return looked_at(source_id, rows, *more)
+
+        manifest._importer.write = write  # type: ignore[method-assign, assignment]
+        tally = RowTally()
+        for first in range(0, 40, 10):
+            lines = [line(n) for n in range(first, first + 10)]
+            lines[9] = line(0) if first == 20 else lines[9]
+            ready = staged(manifest, first + 2, lines)
+            assert ready is not None
+            tally += manifest.import_staged(1, ready)
+        assert batches == [10]
+        assert tally == RowTally(40, 39, 1, 0)
+
+
+def test_a_batch_before_the_place_of_reading_is_refused() -> None:
+    with opened() as manifest:
+        manifest.begin_source(INFO, "1")
+        ready = staged(manifest, 2, [line(1)])
+        assert ready is not None
+        manifest.import_staged(1, ready)
+        before = known(manifest)
+        with pytest.raises(ValueError, match="line 2"):
+            manifest.import_staged(1, ready)
+        assert known(manifest) == before
+
+
+def test_settled_images_are_met_again_and_stay() -> None:
+    lines = [line(n) for n in range(5)]
+    with opened() as manifest:
+        manifest.begin_source(INFO, "1")
+        ready = staged(manifest, 2, lines)
+        assert ready is not None
+        manifest.import_staged(1, ready)
+        manifest.finish_source(1)
+        manifest.finish_import()
+        manifest.settle([outcome(asset.asset_id, State.GONE) for asset in lease(manifest)])
+        manifest.begin_source(INFO, "2")
+        assert manifest.import_staged(1, ready) == RowTally(5, 5, 0, 0)
+        assert manifest.tally().states[State.GONE] == 5
