@@ -365,9 +365,7 @@ def test_memory_does_not_grow_with_what_gzip_hides(tmp_path: Path) -> None:
     assert peak(drained(path)) < 24 * 1024 * 1024
 
 
-def test_a_tarfile_that_hides_damage_is_not_relied_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_tarfile_that_hides_damage_is_not_relied_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """As it did when a release began to read headers by another method than the one replaced."""
     monkeypatch.setattr(streams, "_StrictHeader", tarfile.TarInfo)
     streams._require_strictness.cache_clear()
