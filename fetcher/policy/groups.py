@@ -105,6 +105,8 @@ class Group:
     """Begun with, and ready to be sent: they ask for leave."""
     in_flight: int = 0
     held: int = 0
+    quota: int = field(init=False)
+    """How many assets it may hold."""
     limit: int = field(init=False)
     """Requests in flight that are allowed now."""
     shut_until: float = -math.inf
@@ -122,6 +124,7 @@ class Group:
     """The manifest had no more for it when last asked."""
 
     def __post_init__(self) -> None:
+        self.quota = quota(self.budget)
         self.limit = self.adaptive.concurrency
 
     def opens_at(self) -> float:
@@ -190,11 +193,11 @@ class Group:
 
     def room(self) -> int:
         """How many more assets it can take, as far as the manifest may have them."""
-        return 0 if self.dry else max(0, quota(self.budget) - self.held)
+        return 0 if self.dry else max(0, self.quota - self.held)
 
     def short(self) -> bool:
         """Whether it should be given more, if there is more."""
-        return not self.dry and 2 * self.held <= quota(self.budget)
+        return not self.dry and 2 * self.held <= self.quota
 
     # What is told of it.
 

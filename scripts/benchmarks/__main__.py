@@ -23,7 +23,7 @@ from scripts.benchmarks import corpus, table, tools
 from scripts.benchmarks.contenders import ALL, FETCHER
 from scripts.benchmarks.corpus import Spec
 from scripts.benchmarks.hosts import hosts
-from scripts.benchmarks.imports import imports, memory
+from scripts.benchmarks.imports import Traffic, imports, memory
 from scripts.benchmarks.longlist import ROWS
 from scripts.benchmarks.results import Results
 from scripts.benchmarks.settings import Settings
@@ -121,6 +121,13 @@ class _CorpusType(click.ParamType[Spec]):
     show_default=True,
     help="For memory: seconds that an image takes to arrive.",
 )
+@click.option(
+    "--spread",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    show_default=True,
+    help="For memory: share by which it takes less or more; with 0, all arrive in step.",
+)
 @click.option("--set-up", is_flag=True, help="For peers: install img2dataset, in .venv-peers.")
 @click.option(
     "--work", type=_DIRECTORY, help="Make the temporary directory here, not in memory (/dev/shm)."
@@ -196,6 +203,7 @@ class _Bench:
     lists: Path
     in_flight: int
     pace: float
+    spread: float
     work: Path | None
     disk: Path | None
     options: tuple[str, ...]
@@ -225,15 +233,13 @@ class _Bench:
             yield table.imports(results.imports[-1])
         elif step == "memory":
             results.memories.append(
-                memory(
-                    self.rows,
-                    self.lists,
-                    self._settings(step),
-                    in_flight=self.in_flight,
-                    pace=self.pace,
-                )
+                memory(self.rows, self.lists, self._settings(step), self.traffic)
             )
             yield table.memory(results.memories[-1])
+
+    @property
+    def traffic(self) -> Traffic:
+        return Traffic(self.in_flight, self.pace, self.spread)
 
     def _settings(self, step: str) -> Settings:
         rounds, warm_up = _ROUNDS[step]

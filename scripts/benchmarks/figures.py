@@ -62,14 +62,20 @@ def figures(results: Results) -> list[Figure]:
         Figure("2 MB: wall ÷ that of curl -Z, md5sum -c", 0.4, False, _walls(large, fetcher, curl)),
         Figure("2 MB: CPU ÷ the floor's", 1.25, False, large.floor if large else None),
         Figure("20 kB: CPU ÷ the floor's", 1.4, False, small.floor if small else None),
-        Figure("many hosts: images/s ÷ (hosts ÷ latency)", 0.9, True, _used(many)),
+        Figure("many hosts: images/s ÷ (hosts ÷ latency)", 0.9, True, _used(many), "of it"),
         Figure("import: wall ÷ sqlite3 .import's", 1, False, _imported(rows)),
         Figure("first request, fresh", 2, False, _starts(rows, lambda r: r.fresh), "s"),
         Figure("first request, resumed", 2, False, _starts(rows, lambda r: r.resumed), "s"),
         Figure("memory, long list", 600, False, _peak(held), "MiB"),
         Figure("memory, long list ÷ short list", 1.1, False, _growth(held)),
         Figure("manifest ÷ the list's cells", 1.3, False, _size(rows)),
-        Figure("20 kB: the manifest's share of CPU", 0.1, False, small.manifest if small else None),
+        Figure(
+            "20 kB: the manifest's share of CPU",
+            0.1,
+            False,
+            small.manifest if small else None,
+            "of it",
+        ),
         Figure(
             "20 kB to a disk: wall of files ÷ shards", 2, True, _walls(disk, fetcher, SHARDS.name)
         ),

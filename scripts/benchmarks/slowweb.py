@@ -28,6 +28,8 @@ MARK: Final = 500
 _EVERY: Final = 0.1  # seconds between two lines
 _BACKLOG: Final = 4_096
 _MISSING: Final = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+_GOLDEN: Final = 0.618_033_988_749_894_9
+"""Its multiples, less their whole part, lie evenly between 0 and 1."""
 _LARGEST_REQUEST: Final = 65_536
 
 
@@ -42,7 +44,9 @@ class Options:
     pieces: int = 1
     """An image's body is sent in so many."""
     pause: float = 0.0
-    """Seconds between two of them."""
+    """Seconds between two of them, on average over the images."""
+    spread: float = 0.0
+    """Share by which an image's pauses are shorter or longer than that, evenly over the images."""
     mute: bool = False
     """Requests are taken, and never answered."""
 
@@ -75,6 +79,7 @@ class _Web:
         self._answers = _answers(options)
         self._due: deque[tuple[float, _Client, bytes]] = deque()
         self._timed = False
+        self._sent = 0
 
     def asked(self, client: _Client, path: bytes) -> None:
         now, journal = monotonic(), self.journal
@@ -113,15 +118,19 @@ class _Web:
             client.send(answer)
             self.done(client)
             return
-        step = -(-len(answer) // self.options.pieces)
-        self._drip(client, memoryview(answer), step)
+        options = self.options
+        step = -(-len(answer) // options.pieces)
+        self._sent += 1
+        lot = self._sent * _GOLDEN % 1
+        pause = options.pause * (1 + options.spread * (2 * lot - 1))
+        self._drip(client, memoryview(answer), step, pause)
 
-    def _drip(self, client: _Client, rest: memoryview, step: int) -> None:
+    def _drip(self, client: _Client, rest: memoryview, step: int, pause: float) -> None:
         client.send(bytes(rest[:step]))
         if len(rest) <= step:
             self.done(client)
         elif client.transport is not None:
-            self.loop.call_later(self.options.pause, self._drip, client, rest[step:], step)
+            self.loop.call_later(pause, self._drip, client, rest[step:], step, pause)
 
     def done(self, client: _Client) -> None:
         if client.fetching:

@@ -107,7 +107,18 @@ def test_an_import_is_measured_from_a_fresh_start_and_resumed(work: Path, tmp_pa
 
 
 def test_memory_is_that_of_a_short_list_and_a_long_one(work: Path, tmp_path: Path) -> None:
-    options = ("--rows", "1000", "--in", str(tmp_path), "--in-flight", "3", "--pace", "0.1")
+    options = (
+        "--rows",
+        "1000",
+        "--in",
+        str(tmp_path),
+        "--in-flight",
+        "3",
+        "--pace",
+        "0.1",
+        "--spread",
+        "0",
+    )
     code, report = bench(work, "memory", *options)
     (result,) = report["memory"]
     for which, rows in (("short", 10), ("long", 1_000)):
