@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -50,6 +51,25 @@ class Observer(Protocol):
         """Take note of ``event``; called on the event loop, so it must not block."""
 
 
+class Turn(Protocol):
+    """When one request to a host group with a rate may be sent. Who has leave sends, or gives it
+    back before anything that may take time.
+    """
+
+    @property
+    def has_leave(self) -> bool:
+        """Whether it may be sent now."""
+
+    def put_off(self) -> None:
+        """There is no connection yet: others may be sent meanwhile."""
+
+    async def come(self) -> None:
+        """Wait for leave, when all that is left to do is to send."""
+
+    def taken(self) -> None:
+        """It is sent."""
+
+
 class FetchRequest(NamedTuple):
     """One hop of one attempt."""
 
@@ -67,12 +87,15 @@ class FetchRequest(NamedTuple):
     """It is no image, but a text about them: so many bytes are enough, and in memory; there is no
     X-Robots-Tag to look for, and nothing to keep of a body that breaks off."""
     method: Method = Method.GET
+    turn: Turn | None = None
+    """If set, the host group has a rate."""
 
 
 class Transport(Protocol):
     async def fetch(self, request: FetchRequest) -> Arrival | Found | Redirect | Fault:
         """Send one request and take in its answer; never follow a redirect, never raise for what a
-        server or the network may do. ``Found`` answers any other method than GET.
+        server or the network may do. ``Found`` answers any other method than GET. ``request.turn``
+        is asked right before the request is sent, and never after that.
 
         Where ``Fault.partial`` is ``None``, what ``request.partial`` names is as it was, except
         after too-large or a fault of the disk. Cancellation is passed on, and removes it too: no
@@ -217,6 +240,10 @@ class Errand(NamedTuple):
     cut_at: int | None = None
     """If set, the body is no image: it is not landed, but reported, up to this many bytes of it."""
     method: Method = Method.GET
+    leave: bool | None = None
+    """If set, its host group has a rate, and each ``Step`` is reported: whether it may be sent
+    without asking.
+    """
 
 
 class Arrived(NamedTuple):
@@ -230,11 +257,23 @@ class Abandoned(NamedTuple):
     """The errand was broken off because the run is ending; nothing is left of its body."""
 
 
+class Step(Enum):
+    """Of an errand to a host group with a rate, on its way to being sent."""
+
+    PUT_OFF = auto()
+    """A connection is to be opened first: it gives its leave back."""
+    READY = auto()
+    """A connection is open: it waits for ``Crew.may_send``."""
+    SENT = auto()
+
+
 class Report(NamedTuple):
-    """What has come of an errand. ``Arrived`` is followed by another one; any other is the last."""
+    """What has come of an errand. ``Arrived`` and ``Step`` are followed by another one; any other
+    is the last.
+    """
 
     asset_id: int
-    result: Arrived | Arrival | Found | Redirect | Fault | Landed | Refused | Abandoned
+    result: Step | Arrived | Arrival | Found | Redirect | Fault | Landed | Refused | Abandoned
     received: int | None = None
     """Bytes that arrived, with a ``Landed`` or ``Refused`` that followed at once: then there was no
     ``Arrived`` before.
@@ -260,6 +299,12 @@ class Crew(Protocol):
     def send(self, errand: Errand) -> None:
         """Begin with it at once. One errand at a time for each asset."""
 
+    def may_send(self, asset_id: int) -> None:
+        """Answers ``Step.READY``."""
+
+    def turn_back(self, asset_id: int) -> None:
+        """Answers it otherwise: the errand is abandoned."""
+
     async def reach(self, urls: Sequence[str]) -> bool:
         """Whether a connection to any of these can be opened. Sends no request."""
 
@@ -267,8 +312,9 @@ class Crew(Protocol):
         """Break off every request that is under way."""
 
     async def close(self, patience: float) -> None:
-        """Wait for what is under way, but abandon requests after ``patience`` seconds; land and
-        report what has arrived, and end. To be called again, it does nothing.
+        """Wait for what is under way, but abandon requests after ``patience`` seconds, and those
+        that are not sent yet and wait for their turn at once; land and report what has arrived, and
+        end. To be called again, it does nothing.
         """
 
 

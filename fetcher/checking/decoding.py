@@ -20,6 +20,7 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Final, Self
 
+from fetcher.checking.bytes import Bytes
 from fetcher.errors import MissingExtraError
 from fetcher.policy.triage import TAIL, THUMBNAIL, Kind, Picture, Undecoded, breaks_off
 
@@ -32,7 +33,6 @@ _MEMORY: Final = 3 << 30
 _PROCESSOR: Final = 30
 """Seconds of processor time that a child may use on one picture."""
 _FORMATS: Final = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")
-_OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _ORIENTATION: Final = 0x0112  # EXIF 2.32 section 4.6.4
 
 Decoded = Picture | Undecoded
@@ -56,11 +56,11 @@ class Decoder:
         self._context = multiprocessing.get_context("spawn")
         self._child: tuple[Any, Connection] | None = None
 
-    def decode(self, path: str) -> Decoded:
-        """The picture in the file ``path``; links are not followed."""
+    def decode(self, at: Bytes) -> Decoded:
+        """The picture there; links are not followed."""
         process, pipe = self._child or self._begin()
         try:
-            pipe.send(path)
+            pipe.send(at)
             if pipe.poll(self._patience):
                 found: Decoded = pipe.recv()
                 return found
@@ -112,13 +112,13 @@ def _work(pipe: Connection, max_pixels: int) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     with suppress(EOFError, KeyboardInterrupt):
         while True:
-            path = pipe.recv()
+            at = pipe.recv()
             used = sum(os.times()[:2])
             resource.setrlimit(resource.RLIMIT_CPU, (int(used) + _PROCESSOR, hard))
-            pipe.send(picture(path, max_pixels))
+            pipe.send(picture(at, max_pixels))
 
 
-def picture(path: str, max_pixels: int) -> Decoded:
+def picture(at: Bytes, max_pixels: int) -> Decoded:
     """In this process, without its limits: for the child, and for bytes that are trusted."""
     from PIL import Image, UnidentifiedImageError  # noqa: PLC0415  an extra
 
@@ -126,7 +126,7 @@ def picture(path: str, max_pixels: int) -> Decoded:
     try:
         with (
             warnings.catch_warnings(action="ignore"),
-            open(path, "rb", opener=lambda name, _: os.open(name, _OPEN)) as file,
+            at.open() as file,
             Image.open(file, formats=_FORMATS) as image,
         ):
             if image.width * image.height > max_pixels:
@@ -139,12 +139,12 @@ def picture(path: str, max_pixels: int) -> Decoded:
     except MemoryError:
         return Undecoded(Kind.NOT_DECODED, "it takes too much memory")
     except Exception as error:  # noqa: BLE001  decoders raise anything; its text has no secrets
-        kind = Kind.TRUNCATED if _breaks_off(path) else Kind.UNDECODABLE
+        kind = Kind.TRUNCATED if _breaks_off(at) else Kind.UNDECODABLE
         return Undecoded(kind, " ".join(f"{type(error).__name__}: {error}".split())[:200])
 
 
-def _breaks_off(path: str) -> bool:
-    with open(path, "rb", opener=lambda name, _: os.open(name, _OPEN)) as file:
+def _breaks_off(at: Bytes) -> bool:
+    with at.open() as file:
         head = file.read(TAIL)
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - TAIL))

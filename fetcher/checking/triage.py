@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from typing import Final, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
+from fetcher.checking.bytes import Bytes
 from fetcher.checking.files import Examiner, Record
 from fetcher.policy import triage
 from fetcher.policy.sniff import HEAD, sniff
 from fetcher.policy.triage import Facts, Finding, Kind, Picture, Undecoded
-
-_OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Mismatch(NamedTuple):
@@ -32,8 +31,8 @@ class Mismatch(NamedTuple):
 
 
 class Decoder(Protocol):
-    def decode(self, path: str) -> Picture | Undecoded:
-        """The picture in a file; never raises for what is in it."""
+    def decode(self, at: Bytes) -> Picture | Undecoded:
+        """The picture there; never raises for what is in it."""
 
 
 class Triage:
@@ -62,16 +61,16 @@ class Triage:
         if amiss is not None:
             why = f"{amiss.kind}: {amiss.detail}" if amiss.detail else amiss.kind
             return Finding(Kind.NO_BYTES, why)
-        path = f"{self._root}/{record.path}"
+        at = Bytes.of(self._root, record)
         try:
-            size, head = _beginning(path)
+            size, head = at.beginning(HEAD)
         except OSError as error:
             return Finding(Kind.NO_BYTES, os.strerror(error.errno or 0))
         if (found := triage.no_image(size, sniff(head))) is not None:
             return found
-        came = self._decoder.decode(path)
-        at, listed = self._listed(mismatch.listed) if isinstance(came, Picture) else ("", None)
-        found = triage.compare(came, listed, at)
+        came = self._decoder.decode(at)
+        where, listed = self._listed(mismatch.listed) if isinstance(came, Picture) else ("", None)
+        found = triage.compare(came, listed, where)
         if mismatch.rotation:
             return Finding(
                 found.kind,
@@ -85,13 +84,5 @@ class Triage:
         """The listed picture, if it is stored and is what it was."""
         if record is None or self._examiner.examine(record) is not None:
             return "", None
-        picture = self._decoder.decode(f"{self._root}/{record.path}")
+        picture = self._decoder.decode(Bytes.of(self._root, record))
         return record.path, picture if isinstance(picture, Picture) else None
-
-
-def _beginning(path: str) -> tuple[int, bytes]:
-    descriptor = os.open(path, _OPEN)
-    try:
-        return os.fstat(descriptor).st_size, os.read(descriptor, HEAD)
-    finally:
-        os.close(descriptor)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 import click
@@ -11,14 +13,15 @@ from rich.console import Console
 
 from fetcher.cli import asking
 from fetcher.cli.auditing import Auditing, Findings
-from fetcher.cli.mirroring import run
-from fetcher.errors import UsageError
-from fetcher.manifest import AuditTerms
+from fetcher.cli.mirroring import Job, run
+from fetcher.errors import ManifestUnusableError, UsageError
+from fetcher.manifest import AuditTerms, ManifestReader
 from fetcher.model import Method
 from fetcher.policy.sampling import SampleSize, parse_size
 from fetcher.report import auditing as report
 
 _LARGEST_SEED = 2**63 - 1
+_LISTS_NAMED = 3
 
 
 @click.command()
@@ -48,6 +51,7 @@ def audit(*, method: str, sample: str | None, seed: int, **given: Any) -> int:
     """
     asked = asking.Asked(**given)
     job = asked.job(measure_only=True)
+    _require_all_lists(job)
     terms = AuditTerms(Method(method), _size(sample), seed)
     errors = asked.console()
     findings = Findings()
@@ -59,6 +63,27 @@ def audit(*, method: str, sample: str | None, seed: int, **given: Any) -> int:
         report.show(Console(), about, result.tally, findings.strata)
     asking.explain(result, errors, again="goes on", lost="are not there as listed")
     return result.exit
+
+
+def _require_all_lists(job: Job) -> None:
+    """An audit is of all that the manifest has: if that is more than was named, it must be told
+    before. A list that is not there any more was moved, or another has taken its place.
+    """
+    try:
+        with ManifestReader(job.manifest) as reader:
+            known = reader.lists()
+    except ManifestUnusableError:
+        return  # there is none; or whoever opens it for writing brings it up to date, or says why
+    named = {os.path.realpath(path) for path in job.lists}
+    others = [
+        path for path in known if Path(path).is_file() and os.path.realpath(path) not in named
+    ]
+    if others:
+        shown = ", ".join(others[:_LISTS_NAMED]) + (", …" if len(others) > _LISTS_NAMED else "")
+        raise UsageError(
+            f"{job.directory} is of other lists than these: it has rows of {shown}.",
+            hint="An audit is of all of them. Name them, too, or give the audit a DIR of its own.",
+        )
 
 
 def _size(sample: str | None) -> SampleSize | None:

@@ -29,6 +29,11 @@ _WRITERS: Final[Mapping[str, Callable[..., None]]] = {
     "json": data.write_json,
     "parquet": data.write_parquet,
 }
+_NEEDS: Final[Mapping[str, Callable[[], object]]] = {
+    "html": html.require,
+    "parquet": lambda: data.arrow("A report in Parquet"),
+}
+"""They raise ``MissingExtraError`` before a long manifest is read for it."""
 _NO_BUDGET: Final = HostBudget(None, 1, 1)
 
 
@@ -83,6 +88,8 @@ def report(
     form = form or "html"
     target = output or (STDOUT if form in {"csv", "json"} else Path(f"report.{form}"))
     refuse_inside(directory, path, target)
+    if form in _NEEDS:
+        _NEEDS[form]()
     errors = Console(stderr=True, markup=False, emoji=False, highlight=False)
     with (
         ManifestReader(path) as reader,

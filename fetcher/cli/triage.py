@@ -85,15 +85,21 @@ def triage(
 
 
 def _mismatch(row: tuple[object, ...], placeholders: frozenset[str]) -> Mismatch:
-    asset_id, path, size, md5, listed_as, shared, kept, kept_size, kept_md5, rotation = row
+    asset_id, path, size, md5, offset, listed_as, shared, *kept, rotation = row
     return Mismatch(
         asset_id=_int(asset_id) or 0,
         md5=_text(md5),
-        record=Record(str(path), _int(size), _text(md5)) if path is not None else None,
+        record=_record(path, size, md5, offset),
         facts=Facts(str(md5) in placeholders, _text(listed_as), _int(shared) or 1),
-        listed=Record(str(kept), _int(kept_size), _text(kept_md5)) if kept is not None else None,
+        listed=_record(*kept),
         rotation="" if str(rotation or "").strip() in _NO_ROTATION else str(rotation).strip(),
     )
+
+
+def _record(path: object, size: object, md5: object, offset: object) -> Record | None:
+    if path is None:
+        return None
+    return Record(str(path), _int(size), _text(md5), _int(offset))
 
 
 def _int(value: object) -> int | None:

@@ -33,7 +33,7 @@ LAST_MODIFIED: Final = "Tue, 01 Nov 2016 00:00:00 GMT"
 """When everything in the little web was last changed."""
 
 _BODILESS: Final = frozenset({204, 304})
-_RANGE: Final = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE: Final = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 _REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
 
 

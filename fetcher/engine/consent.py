@@ -24,9 +24,10 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Final
 
+from fetcher.engine import unpacking
 from fetcher.events import RobotsAwaited
 from fetcher.model import Arrival, Asset, Expectation, Fault, Redirect, RobotsNote
-from fetcher.policy import robots, urls
+from fetcher.policy import codings, robots, urls
 from fetcher.policy.consent import ConsentRule, origin_of
 from fetcher.policy.frontier import Frontier
 from fetcher.policy.groups import Job
@@ -163,13 +164,23 @@ class Consent:
         ``wait``: seconds for which its group is left alone.
         """
         if isinstance(result, Arrival):
-            assert result.body.data is not None  # noqa: S101  what is cut is in memory
-            self._told(job, robots.rules_for(self._rule.token, result.body.data))
+            self._arrived(job, result, now, wait)
         elif isinstance(result, Redirect):
             self._redirected(job, result, now)
         else:
             self._failed(job, result, now, wait)
         self._moved()
+
+    def _arrived(self, job: Job, arrival: Arrival, now: float, wait: float) -> None:
+        data, label = arrival.body.data, arrival.content_encoding or ""
+        assert data is not None  # noqa: S101  what is cut is in memory
+        obstacle = codings.obstacle(label)
+        if obstacle is not None:  # it says something, and we cannot read it
+            fault = Fault("content-coding", obstacle, arrival.http_status)
+            self._failed(job, fault, now, wait)
+            return
+        text = unpacking.beginning(label, data, robots.MAX_BYTES)
+        self._told(job, robots.rules_for(self._rule.token, text))
 
     def _redirected(self, job: Job, redirect: Redirect, now: float) -> None:
         target = urls.judge(redirect.target)

@@ -27,7 +27,7 @@ from fetcher.model import Arrival, Fate, Fault, Found, Landed, Redirect
 from fetcher.policy import auditing, codes, urls
 from fetcher.policy.frontier import Frontier
 from fetcher.policy.groups import Job
-from fetcher.ports import Abandoned, Arrived, Clock, Observer, Recovery, Refused, Report
+from fetcher.ports import Abandoned, Arrived, Clock, Observer, Recovery, Refused, Report, Step
 
 
 class Consequences:
@@ -79,6 +79,8 @@ class Consequences:
         for asset_id, result, received in reports:
             if isinstance(result, Arrived):
                 self._arrived(self._dispatcher.out_for(asset_id), result.received, now)
+            elif isinstance(result, Step):
+                self._dispatcher.stepped(asset_id, result, now)
             else:
                 job = self._dispatcher.ended(asset_id)
                 if received is not None:

@@ -20,6 +20,7 @@ from fetcher.ports import (
     Landing,
     Refused,
     Report,
+    Step,
     Transport,
 )
 
@@ -36,6 +37,8 @@ class TaskCrew:
         self._errands: deque[Errand] = deque()
         self._runners: dict[asyncio.Task[None], None] = {}
         self._parked: list[asyncio.Future[None]] = []
+        self._waiting: dict[int, asyncio.Future[None]] = {}
+        """Errands that could be sent, and may not yet, by asset."""
         self._looking = 0
         """Runners that will look for an errand without having to be woken."""
         self._at_once: dict[int, int] = {}
@@ -63,6 +66,16 @@ class TaskCrew:
             self._runners[runner] = None
             runner.add_done_callback(self._ended)
 
+    def may_send(self, asset_id: int) -> None:
+        waits = self._waiting.pop(asset_id, None)
+        if waits is not None and not waits.done():
+            waits.set_result(None)
+
+    def turn_back(self, asset_id: int) -> None:
+        waits = self._waiting.pop(asset_id, None)
+        if waits is not None:
+            waits.cancel()
+
     async def reach(self, urls: Sequence[str]) -> bool:
         tries = [asyncio.ensure_future(self._transport.reach(url)) for url in urls]
         try:
@@ -78,6 +91,8 @@ class TaskCrew:
     async def close(self, patience: float) -> None:
         self._closing = True
         self._dismiss()
+        for asset_id in tuple(self._waiting):
+            self.turn_back(asset_id)
         if self._runners:
             await asyncio.wait(self._runners, timeout=patience)
         self.abandon()
@@ -124,6 +139,7 @@ class TaskCrew:
             partial=errand.partial,
             cut_at=errand.cut_at,
             method=errand.method,
+            turn=_Turn(self, errand) if errand.leave is not None else None,
         )
         try:
             result = await self._transport.fetch(request)
@@ -140,6 +156,24 @@ class TaskCrew:
         else:
             self._deliver([Report(asset.asset_id, result)])
 
+    async def await_turn(self, asset_id: int) -> None:
+        """For ``_Turn``. The run's end is the end of all waiting."""
+        if self._closing:
+            raise asyncio.CancelledError
+        waits = self._waiting[asset_id] = asyncio.get_running_loop().create_future()
+        self.tell(asset_id, Step.READY)
+        try:
+            await waits
+        finally:
+            self._waiting.pop(asset_id, None)
+
+    def tell(self, asset_id: int, step: Step) -> None:
+        """For ``_Turn``."""
+        try:
+            self._deliver([Report(asset_id, step)])
+        except Exception as error:  # noqa: BLE001  a bug; the transport would take it for a fault
+            self._broken(error)
+
     def _landed(self, results: Sequence[Landed | Refused]) -> None:
         try:
             taken = self._at_once.pop
@@ -151,3 +185,26 @@ class TaskCrew:
         del self._runners[runner]
         if not runner.cancelled() and (error := runner.exception()) is not None:
             self._broken(error)
+
+
+class _Turn:
+    """``ports.Turn`` of one errand."""
+
+    __slots__ = ("_asset_id", "_crew", "has_leave")
+
+    def __init__(self, crew: TaskCrew, errand: Errand) -> None:
+        self._crew = crew
+        self._asset_id = errand.asset.asset_id
+        self.has_leave = bool(errand.leave)
+
+    def put_off(self) -> None:
+        if self.has_leave:
+            self.has_leave = False
+            self._crew.tell(self._asset_id, Step.PUT_OFF)
+
+    async def come(self) -> None:
+        await self._crew.await_turn(self._asset_id)
+        self.has_leave = True
+
+    def taken(self) -> None:
+        self._crew.tell(self._asset_id, Step.SENT)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from fetcher.policy.frontier import Dispatch, Frontier, WaitUntil
-from fetcher.policy.groups import Job
+from fetcher.policy.groups import Job, Leave
 from fetcher.policy.robots import MAX_BYTES
-from fetcher.ports import Clock, Crew, Errand
+from fetcher.policy.turns import Send, TurnBack
+from fetcher.ports import Clock, Crew, Errand, Step
 
 
 class Dispatcher:
@@ -29,10 +30,14 @@ class Dispatcher:
             decision = self._frontier.next(self._clock.now())
             if isinstance(decision, Dispatch):
                 self._send(decision.job)
-                continue
-            if isinstance(decision, WaitUntil):
-                self._wake_at(decision.at)
-            return
+            elif isinstance(decision, Send):
+                self._crew.may_send(decision.job.asset.asset_id)
+            elif isinstance(decision, TurnBack):
+                self._crew.turn_back(decision.job.asset.asset_id)
+            else:
+                if isinstance(decision, WaitUntil):
+                    self._wake_at(decision.at)
+                return
 
     def stop(self) -> None:
         """Nothing more may start."""
@@ -44,6 +49,16 @@ class Dispatcher:
         """The job that the crew is out for; it stays so."""
         return self._out[asset_id]
 
+    def stepped(self, asset_id: int, step: Step, now: float) -> None:
+        """The crew's word on when a request is sent."""
+        job = self._out[asset_id]
+        if step is Step.SENT:
+            self._frontier.sent(job, now)
+        elif step is Step.PUT_OFF:
+            self._frontier.put_off(job, now)
+        else:
+            self._frontier.asks_for_leave(job, now)
+
     def ended(self, asset_id: int) -> Job:
         """The crew is back."""
         return self._out.pop(asset_id)
@@ -51,8 +66,18 @@ class Dispatcher:
     def _send(self, job: Job) -> None:
         self._out[job.asset.asset_id] = job
         cut_at = MAX_BYTES if job.is_robots else None
+        leave = None if job.leave is Leave.NEEDS_NONE else job.leave is Leave.GIVEN
         self._crew.send(
-            Errand(job.asset, job.url, job.group, job.memory, job.partial, cut_at, job.method)
+            Errand(
+                job.asset,
+                job.url,
+                job.group,
+                job.memory,
+                job.partial,
+                cut_at,
+                job.method,
+                leave,
+            )
         )
 
     def _wake_at(self, at: float) -> None:

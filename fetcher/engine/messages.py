@@ -1,9 +1,9 @@
 """What passes between a run and its workers, flattened.
 
-Nearly all messages are errands without a partial body, arrivals, and images that were landed. These
-three are sent as flat tuples of texts and numbers, which pickle in a third of the time that the
-values themselves take; everything else is sent as it is. Of an asset only what a crew needs goes to
-a worker: who owns its host, and how often it was tried, is none of the crew's business.
+Nearly all messages are errands without a partial body, their steps, arrivals, and images that were
+landed. These are sent as flat tuples of texts and numbers, which pickle in a third of the time that
+the values themselves take; everything else is sent as it is. Of an asset only what a crew needs
+goes to a worker: who owns its host, and how often it was tried, is none of the crew's business.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from fetcher.model import (
     Validators,
     Verdict,
 )
-from fetcher.ports import Arrived, Errand, Report
+from fetcher.ports import Arrived, Errand, Report, Step
 
-_ERRAND, _ARRIVED, _LANDED = range(3)
+_ERRAND, _ARRIVED, _LANDED, _STEP = range(4)
 _UNKNOWN: Final = Validators()
 _METHODS: Final = {method.value: method for method in Method}
 
@@ -46,6 +46,7 @@ def pack_errand(errand: Errand) -> Any:
         errand.cut_at,
         errand.method.value,
         asset.extra,
+        errand.leave,
     )
 
 
@@ -70,6 +71,8 @@ def pack_report(report: Report) -> Any:
             result.slot,
             arrived,
         )
+    if isinstance(result, Step):
+        return _STEP, asset_id, result.value
     return report
 
 
@@ -80,12 +83,14 @@ def unpack(message: Any) -> Any:
     tag = message[0]
     if tag == _ERRAND:
         _, asset_id, image_id, subset, listed, size, md5, url, memory, *rest = message
-        partial, cut_at, how, extra = rest
+        partial, cut_at, how, extra, leave = rest
         asset = Asset(asset_id, image_id, subset, listed, "", Expectation(size, md5), 0, extra)
         url = url if url is not None else listed
-        return Errand(asset, url, "", memory, partial, cut_at, _METHODS[how])
+        return Errand(asset, url, "", memory, partial, cut_at, _METHODS[how], leave)
     if tag == _ARRIVED:
         return Report(message[1], Arrived(message[2]))
+    if tag == _STEP:
+        return Report(message[1], Step(message[2]))
     _, asset_id, size, md5, content_type, final_url, status, *judged, path, slot, arrived = message
     receipt = Receipt(size, md5, content_type, final_url, status, _UNKNOWN)
     return Report(asset_id, Landed(asset_id, receipt, _verdict(*judged), path, slot), arrived)

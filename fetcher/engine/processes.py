@@ -9,8 +9,10 @@ An errand goes to the least busy worker; for a host group that may have few requ
 the least busy of few workers, so that its connections are used again.
 
 A worker that dies takes its requests along and nothing else: each of them is reported as
-``worker-lost``, a fault of our own side, and another worker takes its place. A worker whose run has
-gone ends at once.
+``worker-lost``, a fault of our own side, and another worker takes its place. What was there when it
+died is suspected (``fetcher.policy.suspects``): one worker, the cell, is kept out of the others'
+work for as long as there are suspects to be sent, and has few of them or one at a time. Which of
+them is why workers die is reported as ``crashed``. A worker whose run has gone ends at once.
 """
 
 from __future__ import annotations
@@ -30,9 +32,20 @@ from zlib import crc32
 
 from fetcher.engine.courier import Courier
 from fetcher.engine.messages import pack_errand, unpack
-from fetcher.engine.worker import Abandon, Broke, Close, Closed, Reach, Reached, Recipe, work
+from fetcher.engine.worker import (
+    Abandon,
+    Broke,
+    Close,
+    Closed,
+    Reach,
+    Reached,
+    Recipe,
+    Turn,
+    work,
+)
 from fetcher.model import Fault
-from fetcher.ports import Arrived, Errand, Refused, Report
+from fetcher.policy.suspects import DEATHS, Suspects
+from fetcher.ports import Abandoned, Arrived, Errand, Refused, Report, Step
 
 Deliver = Callable[[Sequence[Report]], None]
 Broken = Callable[[BaseException], None]
@@ -40,7 +53,9 @@ Broken = Callable[[BaseException], None]
 ALONE: Final = 8
 """Requests in flight to one host group that a worker should have before a second one joins in."""
 GIVE_UP: Final = 8
-"""Workers that may die one after another without a single report."""
+"""Workers that may die, or culprits that may be found, one after another without a single report:
+more of them say that it is not the images.
+"""
 _GROUPS_REMEMBERED: Final = 4_096
 
 
@@ -109,6 +124,8 @@ class _Worker:
     courier: Courier = field(init=False)
     out: dict[int, bool] = field(default_factory=dict)
     """Errands that it has not reported the end of: whether their images have arrived."""
+    company: int = 0
+    """Of the cell: how many errands it may have at a time, for those that it has."""
     asked: deque[asyncio.Future[bool]] = field(default_factory=deque)
     """Whether it can reach something, in the order of the questions."""
     gone: asyncio.Event = field(default_factory=asyncio.Event)
@@ -133,7 +150,11 @@ class ProcessCrew:
         self._hire = hire
         self._workers: list[_Worker] = []
         self._choices: dict[str, list[_Worker]] = {}
+        self._suspects = Suspects()
+        self._cell: _Worker | None = None
+        self._for_the_cell: deque[Errand] = deque()
         self._lost_in_a_row = 0
+        self._found_in_a_row = 0
         self._closing = False
         self._replacing: set[asyncio.Task[None]] = set()
 
@@ -149,10 +170,52 @@ class ProcessCrew:
                 errand.asset.asset_id, Fault("worker-lost", "no worker process is left")
             )
             asyncio.get_running_loop().call_soon(self._hand_on, [nobody])
-            return
-        worker = min(self._choice(errand.group), key=_load)
-        worker.out[errand.asset.asset_id] = False
-        worker.courier.send(pack_errand(errand))
+        elif errand.asset.asset_id in self._suspects.deaths or not (
+            choice := self._choice(errand.group)
+        ):
+            self._to_the_cell(errand)
+        else:
+            _send(errand, min(choice, key=_load))
+
+    def _to_the_cell(self, errand: Errand) -> None:
+        if errand.leave:  # others may be sent meanwhile
+            put_off = Report(errand.asset.asset_id, Step.PUT_OFF)
+            asyncio.get_running_loop().call_soon(self._hand_on, [put_off])
+            errand = errand._replace(leave=False)
+        self._for_the_cell.append(errand)
+        if self._cell is None:
+            self._cell = min(self._workers, key=_load)
+            self._choices.clear()
+        self._fill_cell()
+
+    def _fill_cell(self) -> None:
+        """Send it what it may have. When nothing is left, it is a worker as others."""
+        cell = self._cell
+        assert cell is not None  # noqa: S101  for mypy: who calls has looked
+        while self._for_the_cell:
+            errand = self._for_the_cell[0]
+            company = self._suspects.company(errand.asset.asset_id)
+            if cell.out and company > cell.company > 0:
+                company = cell.company
+            if len(cell.out) >= company:
+                return
+            cell.company = company
+            _send(self._for_the_cell.popleft(), cell)
+        if not cell.out:
+            cell.company = 0
+            self._cell = None
+            self._choices.clear()
+
+    def may_send(self, asset_id: int) -> None:
+        self._tell_turn(asset_id, may_send=True)
+
+    def turn_back(self, asset_id: int) -> None:
+        self._tell_turn(asset_id, may_send=False)
+
+    def _tell_turn(self, asset_id: int, *, may_send: bool) -> None:
+        for worker in self._workers:
+            if asset_id in worker.out:
+                worker.courier.send(Turn(asset_id, may_send))
 
     async def reach(self, urls: Sequence[str]) -> bool:
         """By one worker: all of them are on the same machine."""
@@ -171,6 +234,9 @@ class ProcessCrew:
     async def close(self, patience: float) -> None:
         if not self._closing:
             self._closing = True
+            unsent = [Report(e.asset.asset_id, Abandoned()) for e in self._for_the_cell]
+            self._for_the_cell.clear()
+            self._hand_on(unsent)
             for worker in self._workers:
                 worker.courier.send(Close(patience))
         if self._replacing:
@@ -181,15 +247,16 @@ class ProcessCrew:
             await asyncio.to_thread(worker.hired.see_off)
 
     def _choice(self, group: str) -> list[_Worker]:
-        """The workers that may ask this host group."""
+        """The workers that may ask this host group; none if there is but the cell."""
         choice = self._choices.get(group)
         if choice is None:
             if len(self._choices) >= _GROUPS_REMEMBERED:
                 self._choices.clear()
-            count = len(self._workers)
-            few = max(1, min(count, self._concurrency_of(group) // ALONE))
-            first = crc32(group.encode()) % count
-            choice = [self._workers[(first + n) % count] for n in range(few)]
+            workers = [worker for worker in self._workers if worker is not self._cell]
+            count = len(workers)
+            few = min(count, max(1, self._concurrency_of(group) // ALONE))
+            first = crc32(group.encode()) % count if count else 0
+            choice = [workers[(first + n) % count] for n in range(few)]
             self._choices[group] = choice
         return choice
 
@@ -209,10 +276,7 @@ class ProcessCrew:
         reports: list[Report] = []
         for message in map(unpack, messages):
             if isinstance(message, Report):
-                if isinstance(message.result, Arrived):
-                    worker.out[message.asset_id] = True
-                else:
-                    del worker.out[message.asset_id]
+                self._note(worker, message)
                 reports.append(message)
             elif isinstance(message, Reached):
                 _answer(worker.asked.popleft(), reached=message.reached)
@@ -221,8 +285,18 @@ class ProcessCrew:
             elif isinstance(message, Broke):
                 self._broken(WorkerBrokeError(message.traceback))
         if reports:
-            self._lost_in_a_row = 0
+            self._lost_in_a_row = self._found_in_a_row = 0
             self._hand_on(reports)
+        if worker is self._cell:
+            self._fill_cell()
+
+    def _note(self, worker: _Worker, report: Report) -> None:
+        if isinstance(report.result, Arrived):
+            worker.out[report.asset_id] = True
+        elif not isinstance(report.result, Step):
+            del worker.out[report.asset_id]
+            if self._suspects.deaths:
+                self._suspects.cleared(report.asset_id)
 
     def _hand_on(self, reports: Sequence[Report]) -> None:
         try:
@@ -239,14 +313,21 @@ class ProcessCrew:
             _answer(asked, reached=False)
         self._workers.remove(worker)
         self._choices.clear()
-        fault = Fault("worker-lost", f"worker process {worker.pid} died")
+        culprit = None if self._closing else self._suspects.died(worker.out)
         lost = [
-            Report(asset_id, Refused(asset_id, fault) if arrived else fault)
+            _lost_with(worker, asset_id, arrived=arrived, culprit=asset_id == culprit)
             for asset_id, arrived in worker.out.items()
         ]
+        if worker is self._cell:
+            self._cell = None
+            waiting, self._for_the_cell = self._for_the_cell, deque()
+            lost += [_lost_with(worker, e.asset.asset_id, arrived=False) for e in waiting]
         if not self._closing:
             self._lost_in_a_row += 1
-            if self._lost_in_a_row >= GIVE_UP:
+            if culprit is not None:
+                self._lost_in_a_row = 0
+                self._found_in_a_row += 1
+            if max(self._lost_in_a_row, self._found_in_a_row) >= GIVE_UP:
                 self._broken(WorkersLostError(f"{GIVE_UP} worker processes died in a row"))
             else:
                 task = asyncio.get_running_loop().create_task(self._replace(worker.hired))
@@ -263,6 +344,18 @@ class ProcessCrew:
 def _answer(asked: asyncio.Future[bool], *, reached: bool) -> None:
     if not asked.done():  # else nobody waits for it any more
         asked.set_result(reached)
+
+
+def _send(errand: Errand, worker: _Worker) -> None:
+    worker.out[errand.asset.asset_id] = False
+    worker.courier.send(pack_errand(errand))
+
+
+def _lost_with(worker: _Worker, asset_id: int, *, arrived: bool, culprit: bool = False) -> Report:
+    fault = Fault("worker-lost", f"worker process {worker.pid} died")
+    if culprit:
+        fault = Fault("crashed", f"{DEATHS} worker processes died over it")
+    return Report(asset_id, Refused(asset_id, fault) if arrived else fault)
 
 
 def _load(worker: _Worker) -> int:

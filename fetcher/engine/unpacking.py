@@ -64,6 +64,22 @@ def write(label: str, chunks: Chunks, path: Path, size: int) -> Body:
     return Body(size, path=path)
 
 
+def beginning(label: str, data: bytes, most: int) -> bytes:
+    """The first ``most`` bytes of a text that came compressed, and may have been cut there; as it
+    came, if it is not what ``label`` says.
+    """
+    take_off = codings.decoder(label)
+    if take_off is None:
+        return data
+    text = bytearray()
+    with suppress(codings.CodingError):
+        for piece in take_off([data]):
+            text += piece
+            if len(text) >= most:
+                break
+    return bytes(text[:most]) if text else data
+
+
 def _at_most(pieces: Iterable[bytes], most: int) -> Iterator[bytes]:
     """Raises ``CodingError`` at the piece that goes beyond ``most`` bytes."""
     size = 0

@@ -51,6 +51,14 @@ class Reached:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """To a worker: the answer to ``Step.READY``."""
+
+    asset_id: int
+    may_send: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Abandon:
     """To a worker: break off every request."""
 
@@ -115,6 +123,9 @@ class _Service:
         for message in map(unpack, messages):
             if isinstance(message, Errand):
                 self._crew.send(message)
+            elif isinstance(message, Turn):
+                tell = self._crew.may_send if message.may_send else self._crew.turn_back
+                tell(message.asset_id)
             elif isinstance(message, Reach):
                 self._questions.put_nowait(message)
             elif isinstance(message, Abandon):

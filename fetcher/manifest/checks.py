@@ -39,14 +39,15 @@ PATH: Final = (
 """As the view ``images`` has it, which knows no asset ids."""
 _SIZE: Final = f"coalesce(a.actual_size, iif(a.state = {VERIFIED}, a.expected_size, NULL))"
 _MD5: Final = f"coalesce(a.actual_md5, iif(a.state = {VERIFIED}, a.expected_md5, NULL))"
-_OFFSET: Final = (
+OFFSET: Final = (
     "iif(substr(a.path, 1, 1) = '#', CAST(substr(a.path, instr(a.path, ':') + 1) AS INTEGER), NULL)"
 )
+"""Of an image in a shard: its first byte there."""
 
 _STORED: Final = (
     "SELECT count(*), coalesce(max(asset_id), 0), "
     "json_group_array(json_array(asset_id, path, size, md5, offset)) FROM ("
-    f"SELECT a.asset_id, {PATH} AS path, {_SIZE} AS size, {_MD5} AS md5, {_OFFSET} AS offset "
+    f"SELECT a.asset_id, {PATH} AS path, {_SIZE} AS size, {_MD5} AS md5, {OFFSET} AS offset "
     "FROM assets AS a CROSS JOIN subsets AS s ON s.id = a.subset_id "
     "WHERE a.asset_id > ? AND a.path IS NOT NULL AND a.asset_id % ? = ? "
     "ORDER BY a.asset_id LIMIT ?)"
@@ -106,8 +107,8 @@ class CheckBook:
             part = Part(_next_part(connection, parts), parts)
             now = self._manifest.wall()
             check_id = connection.execute(
-                "INSERT INTO checks (started_at, updated_at, part, parts, repair) "
-                "VALUES (?, ?, ?, ?, ?) RETURNING id",
+                "INSERT INTO checks (started_at, updated_at, part, parts, repair, after_run) "
+                "VALUES (?, ?, ?, ?, ?, (SELECT coalesce(max(id), 0) FROM runs)) RETURNING id",
                 (now, now, part.which, part.of, int(repair)),
             ).fetchone()[0]
             return Standing(check_id, part, repair, now)
@@ -217,9 +218,9 @@ class CheckBook:
 def _stopped(connection: sqlite3.Connection, parts: int, *, repair: bool) -> Standing | None:
     row = connection.execute(
         "SELECT id, part, started_at, through_asset, through_folder, files, bytes, entries "
-        "FROM checks AS c WHERE id = (SELECT max(id) FROM checks) AND ended_at IS NULL "
+        "FROM checks WHERE id = (SELECT max(id) FROM checks) AND ended_at IS NULL "
         "AND parts = ? AND repair = ? "
-        "AND NOT EXISTS (SELECT 1 FROM runs WHERE started_at >= c.started_at)",
+        "AND after_run = (SELECT coalesce(max(id), 0) FROM runs)",
         (parts, int(repair)),
     ).fetchone()
     if row is None:

@@ -25,6 +25,9 @@ from fetcher.model import Asset, Expectation, LeaseRequest, Selection
 
 _DEEPEST: Final = 1024
 """Assets read of one host in one go, at most."""
+_SLICE: Final = 512
+"""Assets of one turn, some milliseconds: outcomes wait for it, and their slots with them. A request
+that names many groups is worth more of them, as asking costs in proportion to these."""
 _PATIENCE: Final = 20_000
 """Assets looked at in one slice of a lease: some tens of milliseconds."""
 _TURNS: Final = 16_384
@@ -170,22 +173,25 @@ class Leases:
         return row
 
     def take(self, request: LeaseRequest) -> LeasePart:
-        """One slice of a lease: ends at the limit, or when it looked at enough for one turn."""
+        """One slice of a lease: ends at the limit, or when it has found, or looked at, enough for
+        one turn.
+        """
         taken: list[Leased] = []
+        wanted = min(request.limit, max(_SLICE, len(request.room) // 4))
         left = dict(request.room)
         looked_at = 0
         since: str | None = None  # the first of the groups in a row that gave nothing
-        while len(taken) < request.limit and looked_at < _PATIENCE:
+        while len(taken) < wanted and looked_at < _PATIENCE:
             groups = self._groups_after(self._last_group, request)
             room = {g: n for g in groups if (n := left.get(g, request.default_room)) > 0}
-            looks = self._look(room, request.limit - len(taken)) if room else []
+            looks = self._look(room, wanted - len(taken)) if room else []
             if not looks and (len(groups) < GROUPS or since in groups):
                 return LeasePart(tuple(taken), done=True)
             self._last_group = groups[-1]
             if looks:
                 since = None
                 looked_at += len(looks) + sum(look.read for look in looks)
-                taken += self._deal(looks, room, request.limit - len(taken))
+                taken += self._deal(looks, room, wanted - len(taken))
                 left.update(room)
             elif since is None:
                 since = groups[0]

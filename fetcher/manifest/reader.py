@@ -63,6 +63,12 @@ class ManifestReader:
         with self._moment():
             return list(figures.ask(self._connection, grouping, since, observer))
 
+    def lists(self) -> list[str]:
+        """Paths of the lists that it has rows of."""
+        with translated(self._path):
+            found = self._connection.execute("SELECT DISTINCT list_path FROM sources ORDER BY 1")
+            return [path for (path,) in found]
+
     def last_settings(self) -> dict[str, Any]:
         """The configuration that the last run worked with; empty if there was none."""
         with translated(self._path):

@@ -8,12 +8,13 @@ looked at anew.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from fetcher.manifest.checks import PATH
+from fetcher.manifest.checks import OFFSET, PATH
 from fetcher.manifest.figures import last_settings
 from fetcher.manifest.maintaining import ManifestMaintainer
 from fetcher.manifest.states import STATE_IDS, VERIFIED
@@ -48,10 +49,16 @@ _ROTATION: Final = (
     "FROM json_each(d.extra) AS e WHERE e.key = (SELECT key FROM json_each(l.name) "
     "WHERE lower(value) = 'rotation' LIMIT 1))"
 )
-_KEPT_PATH: Final = PATH.replace("a.", "k.").replace("s.", "ks.")
+
+
+def _of_kept(sql: str) -> str:
+    return re.sub(r"\b([as])\.", lambda found: {"a": "k.", "s": "ks."}[found[1]], sql)
+
+
 _TODO: Final = (
-    f"SELECT a.asset_id, {PATH} AS path, a.actual_size, a.actual_md5, e.image_id, c.n, "
-    f"{_KEPT_PATH} AS kept_path, k.expected_size, k.expected_md5, {_ROTATION} AS rotation "
+    f"SELECT a.asset_id, {PATH} AS path, a.actual_size, a.actual_md5, {OFFSET} AS offset, "
+    f"e.image_id, c.n, {_of_kept(PATH)} AS kept_path, k.expected_size, k.expected_md5, "
+    f"{_of_kept(OFFSET)} AS kept_offset, {_ROTATION} AS rotation "
     "FROM assets AS a CROSS JOIN subsets AS s ON s.id = a.subset_id "
     "LEFT JOIN details AS d ON d.asset_id = a.asset_id "
     "LEFT JOIN layouts AS l ON l.id = d.layout_id "

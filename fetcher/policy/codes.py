@@ -52,6 +52,8 @@ _TABLE: Final = (
         "leads to an address that is not public; see network.allow_private_addresses",
     ),
     CodeInfo("insecure-redirect", _P, State.INVALID, "an https URL redirects to plain http"),
+    # Whoever touches it dies.
+    CodeInfo("crashed", _P, State.FAILED, "worker processes died of it, three of them, one by one"),
     # May pass.
     CodeInfo("rate-limited", _T, State.FAILED, "the host answered 429 Too Many Requests"),
     CodeInfo("http-5xx", _T, State.FAILED, "the host answered with a server error"),

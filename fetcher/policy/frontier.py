@@ -1,9 +1,11 @@
 """The frontier: which leased asset may start now.
 
 A pure state machine. The engine tells it what happened (leased, finished, retry at, cool down …)
-and asks ``next(now)``, which answers with one of four values:
+and asks ``next(now)``, which answers with one of these values:
 
     Dispatch(job)   start this one now; a request has been charged to its host group
+    Send(job)       a request that was put off may be sent now
+    TurnBack(job)   it may not, for longer than it should wait: break it off
     WaitUntil(at)   nothing before ``at``, unless something happens first
     Idle()          nothing until something happens (a slot, memory, a lease)
     Drained()       it holds no asset at all
@@ -19,6 +21,10 @@ A job that ``awaits`` an origin is in none of its group's lines until that origi
 An asset that waits for its retry is an entry in its group's heap: it holds no slot, no task and no
 memory but its own. Every operation costs O(log n) in the number of groups or of waiting assets, but
 for those that come once for many assets (a lease, a stir, a withdrawal): these look at all groups.
+
+In a group with a rate, what is dispatched has leave to be sent at once, as a rule. If it cannot be,
+as its connection is still to be opened, it is ``put_off``; when it could be, it ``asks_for_leave``,
+and waits in a line of its own (``fetcher.policy.turns``).
 
 A job passes through here as: add → Dispatch → finished (its connection is free again) → settled,
 or retry, or redirected. Its global slot and its memory stay taken from Dispatch until the last of
@@ -37,8 +43,9 @@ from dataclasses import dataclass
 from fetcher.model import Fault, HostBudget, HostMemory, LeaseRequest
 from fetcher.policy.adapt import Adaptive
 from fetcher.policy.breaker import Breaker, BreakerRule
-from fetcher.policy.groups import Change, Group, GroupStatus, Job, Place, quota
+from fetcher.policy.groups import Change, Group, GroupStatus, Job, Leave, Place, quota
 from fetcher.policy.limits import Pace, Throughput
+from fetcher.policy.turns import Send, TurnBack, Turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +68,7 @@ class Drained:
     pass
 
 
-Decision = Dispatch | WaitUntil | Idle | Drained
+Decision = Dispatch | Send | TurnBack | WaitUntil | Idle | Drained
 _IDLE, _DRAINED = Idle(), Drained()
 
 
@@ -92,6 +99,7 @@ class Frontier:
         self._groups: dict[str, Group] = {}
         self._ring: deque[Group] = deque()
         self._timers: list[tuple[float, int, Group]] = []
+        self._turns = Turns()
         self._aside: dict[str, list[Job]] = {}
         self._sequence = 0
         self._slots_taken = 0
@@ -230,6 +238,16 @@ class Frontier:
 
     def next(self, now: float) -> Decision:
         """What may start at ``now``; see the module's text."""
+        if not self._turns:
+            return self._next_start(now)
+        decision = self._turns.next(now) or self._next_start(now)
+        if isinstance(decision, Idle | WaitUntil):
+            at = decision.at if isinstance(decision, WaitUntil) else math.inf
+            at = min(at, self._turns.look_at())
+            return WaitUntil(at) if at < math.inf else _IDLE
+        return decision
+
+    def _next_start(self, now: float) -> Decision:
         self._wake_due(now)
         if now < self._paused_until:
             return WaitUntil(self._paused_until)
@@ -257,12 +275,45 @@ class Frontier:
         job.asked = now
         if not job.hops:
             job.started = now
-        group.start(now)
+        group.start(job, now)
         group.place = Place.PARKED
         self._slots_taken += 1
         self._memory_taken += job.memory
         self._settle_place(group, now)
         return job
+
+    # What happened to a dispatched job before it was sent: told in groups with a rate only.
+
+    def put_off(self, job: Job, now: float) -> None:
+        """It has to wait for its connection: others may be sent meanwhile."""
+        if job.leave is Leave.GIVEN:
+            job.leave = Leave.PUT_OFF
+            group = self._groups[job.group]
+            group.pace.put_off()
+            self._pace_changed(group, now)
+
+    def asks_for_leave(self, job: Job, now: float) -> None:
+        """It had been put off, and could be sent now."""
+        if job.leave is Leave.PUT_OFF:
+            group = self._groups[job.group]
+            self._turns.asks(job, group)
+            self._settle_place(group, now)
+
+    def sent(self, job: Job, now: float) -> None:
+        """It was sent, at ``now`` or before that."""
+        if job.leave is Leave.GIVEN:
+            job.leave = Leave.NEEDS_NONE
+            group = self._groups[job.group]
+            group.pace.sent(now)
+            self._pace_changed(group, now)
+
+    def _pace_changed(self, group: Group, now: float) -> None:
+        self._turns.changed(group)
+        self._settle_place(group, now)
+
+    def _ended_unsent(self, job: Job, group: Group, now: float) -> None:
+        group.ended_unsent(job, now)
+        self._turns.changed(group)
 
     # What happened to a dispatched job.
 
@@ -273,6 +324,8 @@ class Frontier:
         instead of an image or a redirect; the answer is whether that changed the group's limits.
         """
         group = self._groups[job.group]
+        if job.leave is not Leave.NEEDS_NONE:
+            self._ended_unsent(job, group, now)
         change = group.ended(job, fault, now)
         if change is not None:
             self._note_trouble(group)
@@ -283,6 +336,8 @@ class Frontier:
     def abandoned(self, job: Job, now: float) -> None:
         """We broke its request off ourselves, which says nothing of its host group."""
         group = self._groups[job.group]
+        if job.leave is not Leave.NEEDS_NONE:
+            self._ended_unsent(job, group, now)
         group.in_flight -= 1
         self._settle_place(group, now)
 

@@ -18,6 +18,17 @@ from fetcher.policy.holding import Hold, HoldReason
 from fetcher.policy.limits import Pace, Throughput
 
 
+class Leave(Enum):
+    """Whether a request that is begun with may be sent, in a group with a rate."""
+
+    NEEDS_NONE = auto()
+    """There is no rate, or it was sent, or will not be."""
+    GIVEN = auto()
+    PUT_OFF = auto()
+    """It has to ask for it when it is ready."""
+    ASKED_FOR = auto()
+
+
 @dataclass(slots=True, eq=False)
 class Job:
     """A leased asset on its way: what the next attempt, or the next hop of it, will ask for."""
@@ -37,6 +48,8 @@ class Job:
     """When this attempt's first hop was dispatched."""
     asked: float = 0.0
     """When its latest hop was."""
+    leave: Leave = Leave.NEEDS_NONE
+    """Of its latest hop."""
     partial: Partial | None = None
     """What earlier attempts kept of the body."""
     received: int = 0
@@ -88,8 +101,12 @@ class Group:
     breaker: Breaker
     ready: deque[Job] = field(default_factory=deque)
     waiting: list[tuple[float, int, Job]] = field(default_factory=list)
+    asking: deque[Job] = field(default_factory=deque)
+    """Begun with, and ready to be sent: they ask for leave."""
     in_flight: int = 0
     held: int = 0
+    quota: int = field(init=False)
+    """How many assets it may hold."""
     limit: int = field(init=False)
     """Requests in flight that are allowed now."""
     shut_until: float = -math.inf
@@ -101,10 +118,13 @@ class Group:
     place: Place = Place.PARKED
     timer: float = math.inf
     """Valid while in ``TIMERS``; entries of the timer heap that differ are stale."""
+    turn: float = math.inf
+    """When one of ``asking`` may be sent; entries of the heap of turns that differ are stale."""
     dry: bool = False
     """The manifest had no more for it when last asked."""
 
     def __post_init__(self) -> None:
+        self.quota = quota(self.budget)
         self.limit = self.adaptive.concurrency
 
     def opens_at(self) -> float:
@@ -114,8 +134,9 @@ class Group:
     def may_start(self, now: float) -> bool:
         return bool(self.ready) and self.in_flight < self.limit and self.opens_at() <= now
 
-    def start(self, now: float) -> None:
-        self.pace.take(now)
+    def start(self, job: Job, now: float) -> None:
+        if self.pace.limited:
+            job.leave = Leave.GIVEN if self.pace.begin(now) else Leave.PUT_OFF
         self.in_flight += 1
         if self.adaptive.spaced:  # looked up here: most groups never are
             self.adaptive.started(now)
@@ -149,6 +170,19 @@ class Group:
             return None
         return Change(self.name, fault.code, lowered, breaker.opens_at - now if opened else 0.0)
 
+    def left_alone(self, now: float) -> bool:
+        """Whether not even what is begun with should still be sent."""
+        return now < max(self.cool_until, self.breaker.opens_at)
+
+    def ended_unsent(self, job: Job, now: float) -> None:
+        """Nothing was said of its being sent."""
+        if job.leave is Leave.GIVEN:
+            self.pace.sent(now)  # it may have been, and who would have said so died
+        elif job.leave is Leave.ASKED_FOR:
+            self.asking.remove(job)
+            self.pace.stop_asking()
+        job.leave = Leave.NEEDS_NONE
+
     def cool_down(self, until: float, code: str | None, now: float) -> None:
         self.cool_until, self.cool_code = until, code
         self.adaptive.obeyed(until, now)
@@ -159,11 +193,11 @@ class Group:
 
     def room(self) -> int:
         """How many more assets it can take, as far as the manifest may have them."""
-        return 0 if self.dry else max(0, quota(self.budget) - self.held)
+        return 0 if self.dry else max(0, self.quota - self.held)
 
     def short(self) -> bool:
         """Whether it should be given more, if there is more."""
-        return not self.dry and 2 * self.held <= quota(self.budget)
+        return not self.dry and 2 * self.held <= self.quota
 
     # What is told of it.
 

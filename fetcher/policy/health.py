@@ -49,6 +49,8 @@ _BY_CODE: Final = {
     "bad-scheme": Health.UNTOLD,
     "blocked-address": Health.UNTOLD,
     "robots": Health.UNTOLD,
+    # Who asked has died.
+    "crashed": Health.UNTOLD,
     # About us, or about how much we ask: it does not say.
     "http-401": Health.UNTOLD,
     "http-403": Health.UNTOLD,

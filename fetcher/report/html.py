@@ -56,6 +56,12 @@ class _Shown:
     """The line that adds the suspects to the configuration."""
 
 
+def require() -> None:
+    """Raises ``MissingExtraError`` without Jinja or Matplotlib."""
+    environment_for("The HTML report")
+    plots.library()
+
+
 def write(out: IO[bytes], tables: Sequence[Table], about: About) -> None:
     """Raises ``MissingExtraError`` without Jinja or Matplotlib."""
     environment = environment_for("The HTML report")

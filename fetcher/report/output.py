@@ -21,7 +21,8 @@ STDOUT: Final = Path("-")
 def refuse_inside(directory: Path, manifest: Path, target: Path) -> None:
     """DIR holds what was mirrored and nothing else, and a command that reads changes nothing in it.
 
-    Raises ``UsageError`` for a target inside of it, or in the place of its manifest.
+    Raises ``UsageError`` for a target inside of it, or in the place of its manifest; and for one
+    that can be no file, as long manifests are read for minutes before the first byte is written.
     """
     if target == STDOUT:
         return
@@ -33,6 +34,10 @@ def refuse_inside(directory: Path, manifest: Path, target: Path) -> None:
         )
     if found == manifest.resolve():
         raise UsageError(f"{target} is the manifest.", hint="Name another file.")
+    if target.is_dir():
+        raise UsageError(f"{target} is a folder.", hint="Name a file in it.")
+    if not target.parent.is_dir():
+        raise UsageError(f"There is no folder {target.parent}.", hint="Make it, or name another.")
 
 
 @contextmanager

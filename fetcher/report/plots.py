@@ -76,7 +76,7 @@ def draw(tables: Sequence[Table]) -> dict[str, Plot]:
 
     Raises ``MissingExtraError`` without Matplotlib.
     """
-    matplotlib = _matplotlib()
+    matplotlib = library()
     plots = {}
     with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
         # Titles and hosts may be of any script. The page's fonts show them, not Matplotlib's.
@@ -92,7 +92,8 @@ def draw(tables: Sequence[Table]) -> dict[str, Plot]:
     return plots
 
 
-def _matplotlib() -> Any:
+def library() -> Any:
+    """Matplotlib. Raises ``MissingExtraError`` without."""
     try:
         return import_module("matplotlib")
     except ImportError as error:
@@ -314,7 +315,7 @@ def _of_timeline(figure: Any, table: Table) -> str:
         axes.set_axisbelow(True)
         axes.set_ylim(bottom=0)
     ticker = import_module("matplotlib.ticker")
-    below.xaxis.set_major_locator(ticker.MaxNLocator(5))
+    below.xaxis.set_major_locator(ticker.MaxNLocator(5, integer=True, min_n_ticks=1))
     below.xaxis.set_major_formatter(ticker.FuncFormatter(lambda x, _: duration(x)))
     below.set_xlabel("time of the run")
     figure.legend(loc="outside upper left", ncols=3, handlelength=1, columnspacing=1.2)

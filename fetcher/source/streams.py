@@ -11,11 +11,15 @@ import io
 import tarfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Final, Self, cast
+from typing import Any, Final, Self, TypeVar, cast
 
 from fetcher.errors import SourceError
+
+Info = TypeVar("Info", bound=tarfile.TarInfo)
 
 CHUNK: Final = 32 * 1024
 """Larger is slower: text that holds one rare character takes four bytes for each of its own."""
@@ -159,6 +163,7 @@ class TarStream:
         self._current: tarfile.TarInfo | None = None
 
     def __iter__(self) -> Iterator[Member]:
+        _require_strictness()
         try:
             with tarfile.open(
                 # tarfile asks for no more than read() of this; its annotation asks for a file.
@@ -227,20 +232,56 @@ class _TarInput:
 class _StrictHeader(tarfile.TarInfo):
     """tarfile takes a damaged or missing header for the end of the archive; a list that lost half
     of its rows must not pass for a whole one.
+
+    Which of the two tarfile calls depends on the release: those of 2025 and later read headers by
+    ``_frombuf``, so that ``frombuf`` alone is never asked.
     """
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        end_mark = len(buf) == TAR_BLOCK and not any(buf)
-        try:
-            info = super().frombuf(buf, encoding, errors)
-        except tarfile.HeaderError as error:
-            if end_mark:
-                raise
-            raise DamageError(f"the archive is cut or corrupt ({error})") from error
-        if info.type in _READ_WHOLE and info.size > _MAX_EXTENDED:
-            raise DamageError(f"the archive is corrupt (a header of {info.size} bytes)")
-        return info
+        with _no_damage(buf):
+            return _bounded(super().frombuf(buf, encoding, errors))
+
+    @classmethod
+    def _frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str, **more: Any) -> Self:
+        with _no_damage(buf):
+            info: Self = super()._frombuf(buf, encoding, errors, **more)  # type: ignore[misc]
+            return _bounded(info)
+
+
+@contextmanager
+def _no_damage(header: bytes | bytearray) -> Iterator[None]:
+    """Only the end mark, a block of zeros, may be no header. Raises ``DamageError``."""
+    try:
+        yield
+    except tarfile.HeaderError as error:
+        if len(header) == TAR_BLOCK and not any(header):
+            raise
+        raise DamageError(f"the archive is cut or corrupt ({error})") from error
+
+
+def _bounded(info: Info) -> Info:
+    if info.type in _READ_WHOLE and info.size > _MAX_EXTENDED:
+        raise DamageError(f"the archive is corrupt (a header of {info.size} bytes)")
+    return info
+
+
+@cache
+def _require_strictness() -> None:
+    """Raises ``SourceError`` if this Python's tarfile passes over a damaged header in spite of all:
+    it has changed which method reads them before.
+    """
+    no_header = b"\xff" * TAR_BLOCK
+    try:
+        tarfile.open(fileobj=io.BytesIO(no_header), mode="r|", tarinfo=_StrictHeader).close()
+    except DamageError:
+        return
+    except tarfile.TarError:
+        pass
+    raise SourceError(
+        "This Python's tarfile does not tell a damaged archive from a whole one.",
+        hint="Unpack the archive and give its CSV files, or use another release of Python.",
+    )
 
 
 # Long names and extended attributes, which tarfile reads into memory at once.

@@ -111,7 +111,8 @@ class HttpTransport:
             if self._options.proxy is not None:
                 self._check(destination.origin)
             head = request.method is Method.HEAD
-            async with self._requests.ask(destination, headers, head=head) as response:
+            ask = self._requests.ask(destination, headers, head=head, turn=request.turn)
+            async with ask as response:
                 if self._options.proxy is not None and response.status == PROXY_REFUSES_US:
                     return Fault("proxy-unreachable", "it refuses us", response.status)
                 return await exchange.take(response)
@@ -155,6 +156,8 @@ class HttpTransport:
         unanswered = code == "connect-timeout" and self._servers.is_asked(origin.host)
         if code != "dns-failure" and not unanswered:
             return code
+        if unanswered and self._servers.is_queued(origin.host):
+            return "resolver-unreachable"  # ours: nobody has been asked
         return "dns-failure" if await self._servers.answer() else "resolver-unreachable"
 
 

@@ -33,8 +33,9 @@ from aiohttp.tracing import Trace
 from fetcher.policy.addresses import is_public
 from fetcher.transport.wire import Wire
 
-LOOKUPS_AT_ONCE: Final = 32
-"""Name look-ups block a thread each; a list with many hosts needs more than the loop's few."""
+LOOKUPS_AT_ONCE: Final = 128
+"""Name look-ups block a thread each, which are only made when they are needed. A name whose servers
+are silent blocks one for longer than anybody waits for it, and a list may have many such names."""
 
 _NO_SUCH_NAME: Final = frozenset({socket.EAI_NONAME, socket.EAI_NODATA})
 
@@ -88,6 +89,8 @@ class NameServers:
         # Its own, as the others may all be waiting for names that nobody answers for.
         self._witness_thread = ThreadPoolExecutor(1, thread_name_prefix="witness")
         self._asked: list[str] = []
+        self._put: list[str] = []
+        """Those of them that have found a thread."""
         self._witness: str | None = None
         self._hearing: asyncio.Task[bool] | None = None
 
@@ -98,7 +101,7 @@ class NameServers:
             raise socket.gaierror(socket.EAI_NONAME, f"{name} is reserved never to exist")
         self._asked.append(name)
         try:
-            found = await self._ask(name, self._threads)
+            found = await self._ask(name, self._threads, self._put.append)
         except UnicodeError as error:
             raise socket.gaierror(socket.EAI_NONAME, f"{name} cannot be a name") from error
         except OSError as error:
@@ -107,15 +110,30 @@ class NameServers:
             raise
         finally:
             self._asked.remove(name)
+            if name in self._put:
+                self._put.remove(name)
         self._witness = name
         return found
 
-    async def _ask(self, name: str, threads: ThreadPoolExecutor) -> Sequence[str]:
-        return await asyncio.get_running_loop().run_in_executor(threads, self._look_up, name)
+    async def _ask(
+        self,
+        name: str,
+        threads: ThreadPoolExecutor,
+        begins: Callable[[str], None] = lambda _: None,
+    ) -> Sequence[str]:
+        def look_up() -> Sequence[str]:
+            begins(name)
+            return self._look_up(name)
+
+        return await asyncio.get_running_loop().run_in_executor(threads, look_up)
 
     def is_asked(self, name: str) -> bool:
         """Whether an answer for ``name`` is still awaited."""
         return name in self._asked
+
+    def is_queued(self, name: str) -> bool:
+        """Whether ``name`` is still to be asked for: all threads wait for other names."""
+        return name in self._asked and name not in self._put
 
     async def answer(self) -> bool:
         """Whether anybody answers; all who want to know at the same time share one question."""

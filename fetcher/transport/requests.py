@@ -27,6 +27,7 @@ from aiohttp.connector import Connection
 from multidict import CIMultiDictProxy
 from yarl import URL
 
+from fetcher.ports import Turn
 from fetcher.transport.asking import Destination, Origin, Place
 from fetcher.transport.intake import AT_ONCE
 from fetcher.transport.wire import Wire
@@ -140,10 +141,15 @@ class Requests:
         await self._connector.close()
 
     def ask(
-        self, destination: Destination, headers: Mapping[str, str], *, head: bool = False
+        self,
+        destination: Destination,
+        headers: Mapping[str, str],
+        *,
+        head: bool = False,
+        turn: Turn | None = None,
     ) -> Ask:
         """One GET or HEAD, to be entered: ``async with requests.ask(…) as response``."""
-        return Ask(self, destination, headers, head=head)
+        return Ask(self, destination, headers, head=head, turn=turn)
 
     async def reach(self, origin: Origin) -> None:
         """Open a new connection, and keep it for the next request there. Raises as the library."""
@@ -151,13 +157,36 @@ class Requests:
 
     async def take(self, origin: Origin) -> _Open:
         """A connection: an idle one, or a new one."""
-        place = origin.place
+        return self._take_idle(origin.place) or await self._connect(origin)
+
+    async def take_in_turn(self, origin: Origin, turn: Turn) -> _Open:
+        """A connection, with leave to send over it."""
+        opened = self._take_idle(origin.place)
+        if opened is None or not turn.has_leave:
+            opened = await self._wait(origin, turn, opened)
+        if not opened.in_order():  # it has waited for longer than the server would, or was never
+            opened.connection.close()
+            opened = await self._wait(origin, turn, None)
+        return opened
+
+    async def _wait(self, origin: Origin, turn: Turn, opened: _Open | None) -> _Open:
+        if opened is None:
+            turn.put_off()
+            opened = await self._connect(origin)
+        try:
+            await turn.come()
+        except BaseException:
+            opened.connection.close()
+            raise
+        return opened
+
+    def _take_idle(self, place: Place) -> _Open | None:
         while place in self._idle:
             opened = self._no_longer_idle(self._idle[place][-1])
             if opened.in_order() and opened.is_silent():
                 return opened
             opened.connection.close()
-        return await self._connect(origin)
+        return None
 
     async def _connect(self, origin: Origin) -> _Open:
         request = aiohttp.ClientRequest(
@@ -247,6 +276,7 @@ class Ask:
         "_heard_at",
         "_opened",
         "_requests",
+        "_turn",
     )
 
     def __init__(
@@ -256,9 +286,11 @@ class Ask:
         headers: Mapping[str, str],
         *,
         head: bool,
+        turn: Turn | None,
     ) -> None:
         self._requests = requests
         self._head = head
+        self._turn = turn
         self._destination = destination
         self._headers = headers
         self._content: aiohttp.StreamReader | None = None
@@ -266,8 +298,12 @@ class Ask:
         self._heard_at = 0.0
 
     async def __aenter__(self) -> Response:
-        requests = self._requests
-        opened = self._opened = await requests.take(self._destination.origin)
+        requests, origin = self._requests, self._destination.origin
+        if self._turn is None:
+            opened = await requests.take(origin)
+        else:
+            opened = await requests.take_in_turn(origin, self._turn)
+        self._opened = opened
         protocol = opened.protocol
         self._began = self._heard_at = requests.watch(self)
         try:
@@ -300,6 +336,8 @@ class Ask:
             raise aiohttp.ServerDisconnectedError
         more = _lines(self._headers) if self._headers else b""
         protocol.transport.write(line + opened.head + more + b"\r\n")
+        if self._turn is not None:
+            self._turn.taken()
 
     def look(self, now: float, limits: Limits) -> bool:
         """Whether it has run out of time at ``now``; whoever waits for it has been told then."""

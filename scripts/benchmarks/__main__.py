@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -22,22 +23,24 @@ from scripts.benchmarks import corpus, table, tools
 from scripts.benchmarks.contenders import ALL, FETCHER
 from scripts.benchmarks.corpus import Spec
 from scripts.benchmarks.hosts import hosts
-from scripts.benchmarks.imports import imports, memory
+from scripts.benchmarks.imports import Traffic, imports, memory
 from scripts.benchmarks.longlist import ROWS
+from scripts.benchmarks.results import Results
 from scripts.benchmarks.settings import Settings
 from scripts.benchmarks.speeds import speed
-from scripts.benchmarks.table import Results
 from scripts.benchmarks.web import WebError
 from scripts.benchmarks.workplace import NoRoomError
 
 _ROUNDS: Final = {
     "speed": (5, 1),
+    "disk": (5, 1),
     "hosts": (5, 1),
     "import": (1, 0),
     "memory": (1, 0),
-    "peers": (0, 0),
 }
 """Measured rounds and warm-up ones, if the user does not say."""
+_ALL: Final = "all"
+_PEERS: Final = "peers"
 
 _MANY: Final = "50000x2000"
 """Images that are dealt out to many hosts."""
@@ -57,7 +60,7 @@ class _CorpusType(click.ParamType[Spec]):
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.argument("what", type=click.Choice(tuple(_ROUNDS)), default="speed")
+@click.argument("what", type=click.Choice((*_ROUNDS, _ALL, _PEERS)), default="speed")
 @click.option(
     "--corpus",
     "specs",
@@ -119,9 +122,21 @@ class _CorpusType(click.ParamType[Spec]):
     help="For memory: seconds that an image takes to arrive.",
 )
 @click.option(
+    "--spread",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    show_default=True,
+    help="For memory: share by which it takes less or more; with 0, all arrive in step.",
+)
+@click.option("--set-up", is_flag=True, help="For peers: install img2dataset, in .venv-peers.")
+@click.option(
     "--work", type=_DIRECTORY, help="Make the temporary directory here, not in memory (/dev/shm)."
 )
-@click.option("--disk", type=_DIRECTORY, help="Download to a temporary directory here instead.")
+@click.option(
+    "--disk",
+    type=_DIRECTORY,
+    help="Download to a temporary directory here instead; disk does so if not told where.",
+)
 @click.option(
     "--set", "options", multiple=True, metavar="KEY=VALUE", help="Passed on to fetcher's --set."
 )
@@ -135,33 +150,24 @@ class _CorpusType(click.ParamType[Spec]):
 @click.option(
     "--json", "json_file", type=click.File("w", lazy=False), help="Every round's numbers."
 )
-def main(
-    *,
-    what: str,
-    specs: tuple[Spec, ...],
-    only: tuple[str, ...],
-    rounds: int | None,
-    warm_up: int | None,
-    host_count: int,
-    latency: float,
-    rows: int,
-    lists: Path,
-    in_flight: int,
-    pace: float,
-    work: Path | None,
-    disk: Path | None,
-    options: tuple[str, ...],
-    time_limit: float,
-    json_file: TextIO | None,
-) -> None:
-    """Measure fetcher beside its peers on this machine's loopback only: speed (the default), use of
-    many hosts that take their time, import of a list as long as Open Images, or peak memory with
-    such a list. `peers` says which programs
-    are here.
+def main(*, what: str, set_up: bool, json_file: TextIO | None, **options: Any) -> None:
+    """Measure fetcher beside its peers, on this machine's loopback only.
+
+    \b
+    speed   everybody, on the same images, written to memory (the default)
+    disk    the same, written to a disk
+    hosts   many hosts that take their time
+    import  a list as long as Open Images: import, first request, size of the manifest
+    memory  peak memory with such a list, and with a short one
+    all     all of these
+    peers   only says which programs are here
 
     Corpora: 20k is 20,000 images of 20 kB, 2m is 1,000 of 2 MB, mix is 1,000 with the sizes of Open
     Images. BENCH_NAME, such as BENCH_IMG2DATASET, names a program that is not on PATH.
-    """
+    docs/bench.md says how to read the tables.
+    """  # noqa: D301  click's sign for lines that stay as they are
+    if what == _PEERS and set_up:
+        tools.set_up(_say)
     found = {tool.name: path for tool in tools.ALL if (path := tool.find(os.environ))}
     versions = {
         tool.name: tool.version(found[tool.name]) if tool.name in found else None
@@ -169,37 +175,87 @@ def main(
     }
     load = os.getloadavg()[0]
     print(table.preamble(versions, load), flush=True)
-    settings = Settings(
-        programs=found,
-        rounds=_ROUNDS[what][0] if rounds is None else rounds,
-        warm_up=_ROUNDS[what][1] if warm_up is None else warm_up,
-        limit=time_limit,
-        work=work,
-        disk=disk,
-        options=options,
-        say=_say,
-    )
-    results = Results()
+    bench = _Bench(found, what, **options)
     with _failing_clearly(found):
-        if what == "speed":
-            chosen = [one for one in ALL if not only or one is FETCHER or one.name in only]
-            for spec in specs or map(corpus.parse, corpus.NAMES):
-                results.speeds.append(speed(spec, chosen, settings))
-                print(f"\n{table.speed(results.speeds[-1])}", flush=True)
-        elif what == "hosts":
-            for spec in specs or (corpus.parse(_MANY),):
-                result = hosts(spec, settings, count=host_count, latency=latency)
-                results.hosts.append(result)
-                print(f"\n{table.hosts(result)}", flush=True)
-        elif what == "import":
-            results.imports.append(imports(rows, lists, settings))
-            print(f"\n{table.imports(results.imports[-1])}", flush=True)
-        elif what == "memory":
-            results.memories.append(memory(rows, lists, settings, in_flight=in_flight, pace=pace))
-            print(f"\n{table.memory(results.memories[-1])}", flush=True)
+        for step in _ROUNDS if what == _ALL else (what,):
+            for page in bench.pages(step):
+                print(f"\n{page}", flush=True)
+    if page := table.reached(bench.results, expected=what == _ALL):
+        print(f"\n{page}")
     if json_file is not None:
-        json.dump(table.as_json(versions, load, results), json_file, indent=2)
-    sys.exit(1 if results.failed else 0)
+        json.dump(table.as_json(versions, load, bench.results), json_file, indent=2)
+    sys.exit(1 if bench.results.failed else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Bench:
+    """What was asked for, and what came of it."""
+
+    found: dict[str, Path]
+    what: str
+    specs: tuple[Spec, ...]
+    only: tuple[str, ...]
+    rounds: int | None
+    warm_up: int | None
+    host_count: int
+    latency: float
+    rows: int
+    lists: Path
+    in_flight: int
+    pace: float
+    spread: float
+    work: Path | None
+    disk: Path | None
+    options: tuple[str, ...]
+    time_limit: float
+    results: Results = field(default_factory=Results)
+
+    def pages(self, step: str) -> Iterator[str]:
+        """Do it, and yield its tables."""
+        results = self.results
+        if step in {"speed", "disk"}:
+            chosen = [
+                one for one in ALL if not self.only or one is FETCHER or one.name in self.only
+            ]
+            for spec in self.specs or map(corpus.parse, corpus.NAMES):
+                results.speeds.append(speed(spec, chosen, self._settings(step)))
+                yield table.speed(results.speeds[-1])
+        elif step == "hosts":
+            specs = self.specs if self.what != _ALL else ()
+            for spec in specs or (corpus.parse(_MANY),):
+                settings = self._settings(step)
+                results.hosts.append(
+                    hosts(spec, settings, count=self.host_count, latency=self.latency)
+                )
+                yield table.hosts(results.hosts[-1])
+        elif step == "import":
+            results.imports.append(imports(self.rows, self.lists, self._settings(step)))
+            yield table.imports(results.imports[-1])
+        elif step == "memory":
+            results.memories.append(
+                memory(self.rows, self.lists, self._settings(step), self.traffic)
+            )
+            yield table.memory(results.memories[-1])
+
+    @property
+    def traffic(self) -> Traffic:
+        return Traffic(self.in_flight, self.pace, self.spread)
+
+    def _settings(self, step: str) -> Settings:
+        rounds, warm_up = _ROUNDS[step]
+        disk = self.disk
+        if disk is None and step == "disk":
+            disk = Path(tempfile.gettempdir())
+        return Settings(
+            programs=self.found,
+            rounds=rounds if self.rounds is None else self.rounds,
+            warm_up=warm_up if self.warm_up is None else self.warm_up,
+            limit=self.time_limit,
+            work=self.work,
+            disk=disk,
+            options=self.options,
+            say=_say,
+        )
 
 
 def _say(text: str) -> None:

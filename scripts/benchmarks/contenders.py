@@ -26,6 +26,7 @@ from scripts.benchmarks.web import HOSTS
 
 CONNECTIONS: Final = 64
 _OBVIOUS: Final = Path(__file__).with_name("obvious.py")
+_TIMED: Final = "scripts.benchmarks.timed"
 FLOOR_PROGRAM: Final = Path(__file__).with_name("floor.py")
 
 
@@ -89,6 +90,10 @@ def _fetcher(task: Task) -> tuple[str, ...]:
     )
     sets = (argument for setting in settings for argument in ("--set", setting))
     return (str(task.program), "mirror", str(task.list), "--to", str(task.out), "--quiet", *sets)
+
+
+def _fetcher_timed(task: Task) -> tuple[str, ...]:
+    return (sys.executable, "-P", "-m", _TIMED, *_fetcher(task)[1:])
 
 
 def _fetcher_tar(task: Task) -> tuple[str, ...]:
@@ -169,6 +174,15 @@ SHARDS: Final = Contender(
     _fetcher_tar,
     delivered,
 )
+TIMED: Final = Contender(
+    "fetcher, manifest timed",
+    tools.FETCHER,
+    True,
+    inputs.open_images_v3,
+    _fetcher_timed,
+    delivered,
+)
+"""The same once more: asking the manifest's thread what it took must not count for the others."""
 FLOOR: Final = (
     Contender("floor: received", tools.OBVIOUS, False, inputs.url_size, _received, _counted),
     Contender("floor: hashed", tools.OBVIOUS, False, inputs.url_size, _hashed, _counted),
@@ -178,6 +192,7 @@ FLOOR: Final = (
 ALL: Final = (
     FETCHER,
     SHARDS,
+    TIMED,
     *FLOOR,
     Contender("aria2c with checksums", tools.ARIA2C, True, inputs.aria2_md5, _aria2c),
     Contender("curl -Z, md5sum -c", tools.CURL, True, inputs.curl, _then_md5sum(_curl)),

@@ -20,8 +20,8 @@ import os
 import sys
 from collections.abc import Iterator
 
-BUFFER = 64 * 1024**2
-"""Much more than a processor's caches hold."""
+BUFFER = 8 * 1024**2
+"""More than a core's own caches hold, and little to make."""
 
 
 def images(path: str) -> list[tuple[str, int]]:
@@ -31,7 +31,7 @@ def images(path: str) -> list[tuple[str, int]]:
 
 def pieces(sizes: list[int]) -> Iterator[memoryview]:
     """One of each size, from all over the buffer."""
-    buffer = memoryview(os.urandom(1024**2) * (BUFFER // 1024**2))
+    buffer = memoryview(os.urandom(1024**2) * (max(BUFFER, *sizes) // 1024**2 + 1))
     at = 0
     for size in sizes:
         if at + size > len(buffer):
@@ -62,12 +62,12 @@ def written(path: str, directory: str) -> int:
 
 def received(path: str, connections: int, connect_to: dict[str, str]) -> int:
     import asyncio
+    import gc
     import ssl
 
     import aiohttp
     import uvloop
 
-    from fetcher.cli.recipe import settle_in
     from fetcher.ports import FetchRequest
     from fetcher.transport.asking import prepare
     from fetcher.transport.connector import (
@@ -110,7 +110,8 @@ def received(path: str, connections: int, connect_to: dict[str, str]) -> int:
             await requests.close()
             await servers.close()
 
-    settle_in()
+    gc.freeze()  # as fetcher does: what is loaded by now stays
+    gc.set_threshold(20_000)
     return uvloop.run(everything())
 
 

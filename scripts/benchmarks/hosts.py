@@ -48,6 +48,8 @@ class HostsResult:
     """Images per second, by contender; of each round that was long enough to say."""
     most: dict[str, int]
     """Requests that the server saw at once, at most."""
+    served: dict[str, float]
+    """CPU seconds that the server took at least."""
 
     @property
     def limit(self) -> float:
@@ -95,6 +97,7 @@ def hosts(spec: Spec, settings: Settings, *, count: int, latency: float) -> Host
         standings,
         {name: tuple(rates) for name, rates in field.sustained.items()},
         field.most,
+        field.served,
     )
 
 
@@ -119,6 +122,7 @@ class _Field:
         )
         self.sustained: dict[str, list[float]] = {}
         self.most: dict[str, int] = {}
+        self.served: dict[str, float] = {}
 
     def attempt(self, entry: Entry, *, memory: bool) -> Usage | Failure:
         contender = entry.contender
@@ -134,6 +138,7 @@ class _Field:
             if wrong:
                 return Failure(wrong)
         self.most[contender.name] = max(self.most.get(contender.name, 0), journal.most_in_flight)
+        self.served[contender.name] = min(self.served.get(contender.name, journal.cpu), journal.cpu)
         rate = sustained(journal)
         if rate is not None and not memory:
             self.sustained.setdefault(contender.name, []).append(rate)

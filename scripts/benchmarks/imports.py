@@ -107,6 +107,18 @@ class MemoryResult:
         return self.long.peak / self.short.peak
 
 
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What comes in while memory is looked at."""
+
+    in_flight: int
+    """Requests at once."""
+    pace: float
+    """Seconds that an image takes to arrive, on average."""
+    spread: float
+    """Share by which it takes less or more; with 0 all arrive in step."""
+
+
 def imports(rows: int, lists: Path, settings: Settings) -> ImportResult:
     """Import, resumption and size, with a list of ``rows``, which is kept in ``lists``."""
     image_list = longlist.obtain(rows, lists, settings.say)
@@ -133,14 +145,10 @@ def imports(rows: int, lists: Path, settings: Settings) -> ImportResult:
     )
 
 
-def memory(
-    rows: int, lists: Path, settings: Settings, *, in_flight: int, pace: float
-) -> MemoryResult:
-    """Peak memory with a list of ``rows``, and with a shorter one; an image takes ``pace``
-    seconds to arrive.
-    """
+def memory(rows: int, lists: Path, settings: Settings, traffic: Traffic) -> MemoryResult:
+    """Peak memory with a list of ``rows``, and with a shorter one."""
     short, long = (
-        _held(longlist.obtain(count, lists, settings.say), settings, in_flight, pace)
+        _held(longlist.obtain(count, lists, settings.say), settings, traffic)
         for count in (max(3, rows // SHORTER), rows)
     )
     return MemoryResult(short, long)
@@ -230,13 +238,17 @@ class _Importing:
         return Failure("no request was sent") if seconds is None else seconds
 
 
-def _held(image_list: LongList, settings: Settings, in_flight: int, pace: float) -> Held | Failure:
-    images = min(image_list.rows, KNOWN // 4)
+def _held(image_list: LongList, settings: Settings, traffic: Traffic) -> Held | Failure:
+    images, in_flight = min(image_list.rows, KNOWN // 4), traffic.in_flight
     need = _MANIFEST_ROW * image_list.rows + images * image_list.image.size
     with workplace(0, need, settings.work, settings.disk) as place, place.output() as out:
         settings.say(f"memory with {image_list.rows:,} rows")
         options = Options(
-            latency=0, image=str(image_list.image_file), pieces=_PIECES, pause=pace / _PIECES
+            latency=0,
+            image=str(image_list.image_file),
+            pieces=_PIECES,
+            pause=traffic.pace / _PIECES,
+            spread=traffic.spread,
         )
         most = in_flight * image_list.image.size
         with slow_web(options) as web:

@@ -33,6 +33,8 @@ class Usage:
     """Seconds in user and system mode, with its descendants."""
     peak: int = 0
     """Bytes that all of its processes held at once, at most; 0 if nobody looked."""
+    manifest: float | None = None
+    """Of ``cpu``, what the manifest's thread took, if the command says so (``timed``)."""
 
 
 @dataclass(frozen=True, slots=True)

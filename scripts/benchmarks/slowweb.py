@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from time import monotonic
+from time import monotonic, process_time
 from typing import Any, Final, cast
 
 import uvloop
@@ -28,6 +28,8 @@ MARK: Final = 500
 _EVERY: Final = 0.1  # seconds between two lines
 _BACKLOG: Final = 4_096
 _MISSING: Final = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+_GOLDEN: Final = 0.618_033_988_749_894_9
+"""Its multiples, less their whole part, lie evenly between 0 and 1."""
 _LARGEST_REQUEST: Final = 65_536
 
 
@@ -42,7 +44,9 @@ class Options:
     pieces: int = 1
     """An image's body is sent in so many."""
     pause: float = 0.0
-    """Seconds between two of them."""
+    """Seconds between two of them, on average over the images."""
+    spread: float = 0.0
+    """Share by which an image's pauses are shorter or longer than that, evenly over the images."""
     mute: bool = False
     """Requests are taken, and never answered."""
 
@@ -61,6 +65,8 @@ class Journal:
     in_flight: int = 0
     most_in_flight: int = 0
     robots: int = 0
+    cpu: float = 0.0
+    """Seconds that the server itself took since it was ready."""
     marks: list[float] = field(default_factory=list)
     """When each ``MARK``th image was answered."""
 
@@ -73,6 +79,7 @@ class _Web:
         self._answers = _answers(options)
         self._due: deque[tuple[float, _Client, bytes]] = deque()
         self._timed = False
+        self._sent = 0
 
     def asked(self, client: _Client, path: bytes) -> None:
         now, journal = monotonic(), self.journal
@@ -111,15 +118,19 @@ class _Web:
             client.send(answer)
             self.done(client)
             return
-        step = -(-len(answer) // self.options.pieces)
-        self._drip(client, memoryview(answer), step)
+        options = self.options
+        step = -(-len(answer) // options.pieces)
+        self._sent += 1
+        lot = self._sent * _GOLDEN % 1
+        pause = options.pause * (1 + options.spread * (2 * lot - 1))
+        self._drip(client, memoryview(answer), step, pause)
 
-    def _drip(self, client: _Client, rest: memoryview, step: int) -> None:
+    def _drip(self, client: _Client, rest: memoryview, step: int, pause: float) -> None:
         client.send(bytes(rest[:step]))
         if len(rest) <= step:
             self.done(client)
         elif client.transport is not None:
-            self.loop.call_later(self.options.pause, self._drip, client, rest[step:], step)
+            self.loop.call_later(pause, self._drip, client, rest[step:], step, pause)
 
     def done(self, client: _Client) -> None:
         if client.fetching:
@@ -182,15 +193,18 @@ async def _serve(options: Options) -> None:
     web = _Web(options, loop)
     server = await loop.create_server(lambda: _Client(web), ADDRESS, 0, backlog=_BACKLOG)
     _print({"port": server.sockets[0].getsockname()[1]})
+    ready = process_time()
     ended = asyncio.Event()
     loop.add_reader(sys.stdin, ended.set)
     while not ended.is_set():
+        web.journal.cpu = process_time() - ready
         _print(asdict(web.journal))
         try:
             async with asyncio.timeout(_EVERY):
                 await ended.wait()
         except TimeoutError:
             continue
+    web.journal.cpu = process_time() - ready
     _print(asdict(web.journal))
     server.close()
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scripts.benchmarks import corpus as corpora
 from scripts.benchmarks import inputs
-from scripts.benchmarks.contenders import FETCHER, FLOOR, Contender, Task
+from scripts.benchmarks.contenders import FETCHER, FLOOR, TIMED, Contender, Task
 from scripts.benchmarks.corpus import Corpus, Image, Spec
 from scripts.benchmarks.inputs import Listing
 from scripts.benchmarks.measure import Failure, Surroundings, Usage, environment, measure
 from scripts.benchmarks.race import Spread, Standing, race, spread
 from scripts.benchmarks.settings import Settings
+from scripts.benchmarks.timed import VARIABLE
 from scripts.benchmarks.web import Web, serve
 from scripts.benchmarks.workplace import Workplace, footprint, workplace
 
@@ -57,6 +58,17 @@ class SpeedResult:
                 for usage, *parts in zip(mine, *floor, strict=True)
             ]
         )
+
+    @property
+    def manifest(self) -> Spread | None:
+        """The manifest's share of fetcher's CPU."""
+        timed = self.named(TIMED.name)
+        shares = [
+            usage.manifest / usage.cpu
+            for usage in (timed.usages if timed is not None else ())
+            if usage.manifest is not None
+        ]
+        return spread(shares) if shares else None
 
 
 def speed(spec: Spec, contenders: Iterable[Contender], settings: Settings) -> SpeedResult:
@@ -107,7 +119,9 @@ def _race(
     entries: Mapping[str, Entry], place: Workplace, settings: Settings
 ) -> tuple[Standing, ...]:
     surroundings = Surroundings(
-        environment(place.inside), place.inside / "command.log", settings.limit
+        {**environment(place.inside), VARIABLE: str(place.inside / "manifest-cpu")},
+        place.inside / "command.log",
+        settings.limit,
     )
     return race(
         tuple(entries),
@@ -136,4 +150,10 @@ def _attempt(
         if isinstance(result, Failure):
             return result
         wrong = contender.check(task, entry.images)
-        return Failure(wrong) if wrong else result
+        if wrong:
+            return Failure(wrong)
+        noted = Path(surroundings.environment[VARIABLE])
+        if noted.exists():
+            result = replace(result, manifest=float(noted.read_text()))
+            noted.unlink()
+        return result

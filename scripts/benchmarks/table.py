@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any, Final
 
 from scripts.benchmarks.contenders import ALL, FETCHER
+from scripts.benchmarks.figures import figures, told
 from scripts.benchmarks.hosts import HostsResult
 from scripts.benchmarks.imports import FETCHER as FETCHER_IMPORT
 from scripts.benchmarks.imports import SETTLED, Held, ImportResult, MemoryResult
 from scripts.benchmarks.measure import Failure
 from scripts.benchmarks.race import Spread, Standing, spread
+from scripts.benchmarks.results import Results
 from scripts.benchmarks.speeds import SpeedResult
 
 _MIB: Final = 1024**2
@@ -31,25 +33,6 @@ _SPEED_HEAD: Final = (
 )
 
 
-@dataclass(slots=True)
-class Results:
-    speeds: list[SpeedResult] = field(default_factory=list)
-    hosts: list[HostsResult] = field(default_factory=list)
-    imports: list[ImportResult] = field(default_factory=list)
-    memories: list[MemoryResult] = field(default_factory=list)
-
-    @property
-    def failed(self) -> bool:
-        standings = [standing for result in self.speeds for standing in result.standings]
-        standings += [standing for result in self.hosts for standing in result.standings]
-        standings += [standing for result in self.imports for standing in result.standings]
-        return (
-            any(standing.failure for standing in standings)
-            or any(result.failure for result in self.imports)
-            or any(result.growth is None for result in self.memories)
-        )
-
-
 def preamble(versions: Mapping[str, str | None], load: float) -> str:
     """Which programs were found, and which not (``None``); and how busy the machine was before."""
     programs = ", ".join(f"{name} {version or 'not found'}" for name, version in versions.items())
@@ -64,8 +47,12 @@ def speed(result: SpeedResult) -> str:
     title = f"{result.corpus}: {result.images:,} images, {size}, written {where}"
     rows = [_speed_row(standing, base, result) for standing in result.standings]
     page = _page(title, _grid(_SPEED_HEAD, rows), result.standings)
-    floor = result.floor
-    return page if floor is None else f"{page}\nfetcher's CPU ÷ floor's: {_shown(floor)}"
+    for what, ratio in (
+        ("fetcher's CPU ÷ the floor's", result.floor),
+        ("the manifest's share of fetcher's CPU", result.manifest),
+    ):
+        page += f"\n{what}: {_shown(ratio, 3)}" if ratio is not None else ""
+    return page
 
 
 def _speed_row(standing: Standing, base: Standing | None, result: SpeedResult) -> tuple[str, ...]:
@@ -91,7 +78,10 @@ def hosts(result: HostsResult) -> str:
         f"{result.hosts:,} hosts that answer after {1000 * result.latency:g} ms: "
         f"{result.images:,} images, {result.size / 1e6:,.1f} MB; at most {result.limit:,.0f}/s"
     )
-    head = ("contender", "wall, s", "of it over all", "sustained", "CPU, ms/image", "at once")
+    head = (
+        *("contender", "wall, s", "of it over all", "sustained"),
+        *("CPU, ms/image", "server's CPU", "at once"),
+    )
     rows = [_hosts_row(standing, result) for standing in result.standings]
     return _page(title, _grid(head, rows), result.standings)
 
@@ -99,7 +89,7 @@ def hosts(result: HostsResult) -> str:
 def _hosts_row(standing: Standing, result: HostsResult) -> tuple[str, ...]:
     overall, sustained = result.overall_share(standing), result.sustained_share(standing)
     if overall is None:
-        return (standing.name, "failed", "", "", "", "")
+        return (standing.name, "failed", "", "", "", "", "")
     cpu = spread([usage.cpu for usage in standing.usages]).median
     return (
         standing.name,
@@ -107,6 +97,7 @@ def _hosts_row(standing: Standing, result: HostsResult) -> tuple[str, ...]:
         _shown(overall),
         _shown(sustained) if sustained else "",
         f"{1000 * cpu / result.images:.2f}",
+        f"{1000 * result.served[standing.name] / result.images:.2f}",
         f"{result.most[standing.name]:,}",
     )
 
@@ -173,6 +164,18 @@ def _held_row(held: Held | Failure) -> tuple[str, ...]:
     return (f"{held.rows:,} rows", peak, f"{held.in_flight:,}", f"{held.verified:,}")
 
 
+def reached(results: Results, *, expected: bool) -> str:
+    """The figures, as far as they were measured; empty if none was. ``expected`` says that all
+    should have been.
+    """
+    found = figures(results)
+    rows = list(told(found))
+    left = [figure.what for figure in found if figure.found is None] if expected else []
+    grid = _grid(("figure", "to reach", "found", "reached"), rows)
+    more = f"\n\nNot measured: {'; '.join(left)}." if left else ""
+    return f"{grid}{more}" if rows else ""
+
+
 def as_json(
     versions: Mapping[str, str | None],
     load: float,
@@ -187,6 +190,15 @@ def as_json(
             "python": platform.python_version(),
         },
         "programs": dict(versions),
+        "figures": [
+            {
+                "what": figure.what,
+                "reach": figure.reach,
+                "found": _spread_json(figure.found),
+                "holds": figure.holds,
+            }
+            for figure in figures(results)
+        ],
         "speed": [_speed_json(result) for result in results.speeds],
         "hosts": [_hosts_json(result) for result in results.hosts],
         "import": [_import_json(result) for result in results.imports],
@@ -205,6 +217,7 @@ def _speed_json(result: SpeedResult) -> dict[str, Any]:
         "bytes": result.size,
         "in_memory": result.in_memory,
         "cpu_against_floor": _spread_json(result.floor),
+        "manifest_share_of_cpu": _spread_json(result.manifest),
         "standings": [
             {
                 **_standing_json(standing),
@@ -228,6 +241,7 @@ def _hosts_json(result: HostsResult) -> dict[str, Any]:
                 **_standing_json(standing),
                 "overall_share": _spread_json(result.overall_share(standing)),
                 "sustained_share": _spread_json(result.sustained_share(standing)),
+                "server_cpu": result.served.get(standing.name),
                 "most_in_flight": result.most.get(standing.name),
             }
             for standing in result.standings

@@ -6,11 +6,11 @@ another one than is; ``BENCH_FETCHER`` measures another checkout's fetcher.
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
 import sys
+import venv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,12 +24,14 @@ class Tool:
     name: str
     version_command: Callable[[Path], Sequence[str]]
     default: Path | None = None
-    """Where it is, if not on PATH."""
+    """Where to look before PATH."""
 
     def find(self, environment: Mapping[str, str]) -> Path | None:
         given = environment.get(f"BENCH_{self.name.upper()}")
-        path = shutil.which(given or self.default or self.name)
-        return None if path is None else Path(path)
+        for name in (given,) if given else (self.default, self.name):
+            if name is not None and (path := shutil.which(name)) is not None:
+                return Path(path)
+        return None
 
     def version(self, path: Path) -> str:
         """The number that it gives itself, or a word that says there is none."""
@@ -60,18 +62,35 @@ def _distribution(name: str) -> Callable[[Path], Sequence[str]]:
 
 _PYTHON: Final = Path(sys.executable)
 
+_PEERS: Final = Path(__file__).parents[2] / ".venv-peers"
+_IMG2DATASET: Final = _PEERS / "bin" / "img2dataset"
+_IMG2DATASET_VERSION: Final = "1.47.0"
+
 FETCHER: Final = Tool("fetcher", _asked("--version"), _PYTHON.with_name("fetcher"))
 NGINX: Final = Tool(
     "nginx",
     _asked("-v"),
     # Where it is for those whose PATH has no system programs.
-    Path("/usr/sbin/nginx") if os.access("/usr/sbin/nginx", os.X_OK) else None,
+    Path("/usr/sbin/nginx"),
 )
 ARIA2C: Final = Tool("aria2c", _asked("--version"))
 CURL: Final = Tool("curl", _asked("--version"))
 WGET2: Final = Tool("wget2", _asked("--version"))
-IMG2DATASET: Final = Tool("img2dataset", _distribution("img2dataset"))
+IMG2DATASET: Final = Tool("img2dataset", _distribution("img2dataset"), _IMG2DATASET)
 OBVIOUS: Final = Tool("aiohttp", _distribution("aiohttp"), _PYTHON)
 SQLITE3: Final = Tool("sqlite3", _asked("--version"))
 
 ALL: Final = (FETCHER, NGINX, ARIA2C, CURL, WGET2, IMG2DATASET, OBVIOUS, SQLITE3)
+
+
+def set_up(say: Callable[[str], None]) -> None:
+    """Install what pip can, apart from our own environment; the others come with the system."""
+    if not _IMG2DATASET.exists():
+        say(f"installing img2dataset {_IMG2DATASET_VERSION} in {_PEERS.name}: some minutes")
+        venv.create(_PEERS, clear=True, with_pip=True)
+        install = ("-m", "pip", "install", "-qq", "--disable-pip-version-check")
+        command = (_PEERS / "bin" / "python", *install, f"img2dataset=={_IMG2DATASET_VERSION}")
+        subprocess.run(command, check=True)  # noqa: S603  our own command line
+    missing = [tool.name for tool in (NGINX, ARIA2C, CURL, WGET2, SQLITE3) if not tool.find({})]
+    if missing:
+        say(f"not here, and to be installed by the system's means: {', '.join(missing)}")

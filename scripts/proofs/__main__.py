@@ -91,13 +91,15 @@ def prove_kills(
 @prove.command("rate")
 @click.option("--seconds", type=click.FloatRange(1), default=10, show_default=True)
 @click.option("--processes", type=click.IntRange(1), default=1, show_default=True)
-def prove_rate(seconds: float, processes: int) -> None:
+@click.option("--slow-connect", is_flag=True, help="Connections take up to a second to stand.")
+def prove_rate(*, seconds: float, processes: int, slow_connect: bool) -> None:
     """Mirror with a limit on requests per second; it is kept in every window, and used."""
     with _place() as place:
-        report = rate.prove(Path(place), seconds=seconds, processes=processes)
+        report = rate.prove(Path(place), seconds=seconds, processes=processes, slowly=slow_connect)
     click.echo(
-        f"{report.requests:,} requests in {report.seconds:.2f} s at {rate.RATE}/s, burst "
-        f"{rate.BURST}: {report.used:.1%} used, worst window {report.worst:+.1f} requests"
+        f"{report.requests:,} requests in {report.seconds:.2f} s at {report.limit.rate}/s, "
+        f"burst {report.limit.burst}: {report.used:.1%} used, "
+        f"worst window {report.worst:+.1f} requests"
     )
     _end(holds=report.holds)
 

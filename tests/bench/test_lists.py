@@ -108,7 +108,7 @@ def test_rows_have_the_statistics_of_real_ones() -> None:
 @pytest.mark.parametrize("pieces", [1, 7])
 def test_a_slow_web_answers_each_after_its_time_and_counts(tmp_path: Path, pieces: int) -> None:
     (tmp_path / "one.jpg").write_bytes(bytes(range(256)))
-    options = Options(latency=0.05, directory=str(tmp_path), pieces=pieces, pause=0.001)
+    options = Options(latency=0.05, directory=str(tmp_path), pieces=pieces, pause=0.001, spread=0.5)
     with slow_web(options) as web, closing(socket.create_connection(("127.0.0.1", web.port))) as me:
         me.settimeout(30)
         begun = time.monotonic()

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from PIL import Image, PngImagePlugin
 
+from fetcher.checking.bytes import Bytes
 from fetcher.checking.decoding import Decoder
 from fetcher.checking.files import Record
 from fetcher.checking.triage import Mismatch, Triage
@@ -144,8 +145,8 @@ def test_known_bytes_need_no_look(
 
 
 class NoDecoder:
-    def decode(self, path: str) -> Undecoded:
-        raise AssertionError(f"{path} was decoded")
+    def decode(self, at: Bytes) -> Undecoded:
+        raise AssertionError(f"{at} was decoded")
 
 
 def linked(path: Path) -> None:

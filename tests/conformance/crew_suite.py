@@ -14,7 +14,7 @@ from pathlib import Path
 
 from fetcher.model import Asset, Expectation, Fault, Landed, Partial, Redirect, State, Validators
 from fetcher.policy.verify import digest
-from fetcher.ports import Abandoned, Arrived, Crew, Errand, Refused, Report
+from fetcher.ports import Abandoned, Arrived, Crew, Errand, Refused, Report, Step
 
 PATIENCE = 30.0
 
@@ -44,7 +44,7 @@ class Book:
     def deliver(self, reports: Sequence[Report]) -> None:
         self.reports += reports
         for report in reports:
-            if not isinstance(report.result, Arrived) and self.next:
+            if not isinstance(report.result, Arrived | Step) and self.next:
                 self.crew.send(self.next.pop(0))
         self.news.set()
 
@@ -60,7 +60,13 @@ class Book:
 
     @property
     def ended(self) -> int:
-        return sum(not isinstance(report.result, Arrived) for report in self.reports)
+        return sum(not isinstance(report.result, Arrived | Step) for report in self.reports)
+
+    async def until(self, n: int, step: Step) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while step not in self.of(n) and not self.errors:
+                self.news.clear()
+                await self.news.wait()
 
     async def until_ended(self, count: int) -> None:
         async with asyncio.timeout(PATIENCE):
@@ -152,6 +158,60 @@ class CrewSuite:
         crew.abandon()
         await crew.close(PATIENCE)
         assert book.kinds() == {"Abandoned": 5}
+
+    async def test_what_has_leave_is_sent_at_once(self, crew: Crew) -> None:
+        book = Book(crew)
+        await book.start()
+        crew.send(errand(1, "image")._replace(leave=True))
+        crew.send(errand(2, "image"))
+        await book.until_ended(2)
+        assert book.of(1)[:2] == [Step.SENT, Arrived(50)]
+        assert book.of(2)[0] == Arrived(50)
+        await crew.close(PATIENCE)
+
+    async def test_what_has_no_leave_or_gives_it_back_waits_for_its_turn(self, crew: Crew) -> None:
+        book = Book(crew)
+        await book.start()
+        crew.send(errand(1, "image")._replace(leave=False))
+        crew.send(errand(2, "slow")._replace(leave=True))
+        crew.send(errand(3, "image"))
+        for n in (1, 2):
+            await book.until(n, Step.READY)
+        await book.until_ended(1)
+        assert book.of(1) == [Step.READY]
+        assert book.of(2) == [Step.PUT_OFF, Step.READY]
+        for n in (1, 2):
+            crew.may_send(n)
+        await book.until_ended(3)
+        assert book.of(1)[:3] == [Step.READY, Step.SENT, Arrived(50)]
+        assert book.of(2)[:4] == [Step.PUT_OFF, Step.READY, Step.SENT, Arrived(50)]
+        await crew.close(PATIENCE)
+
+    async def test_what_is_turned_back_is_abandoned(self, crew: Crew) -> None:
+        book = Book(crew)
+        await book.start()
+        crew.send(errand(1, "image")._replace(leave=False))
+        await book.until(1, Step.READY)
+        crew.may_send(7)
+        crew.turn_back(1)
+        crew.turn_back(1)
+        await book.until_ended(1)
+        assert book.of(1) == [Step.READY, Abandoned()]
+        crew.send(errand(2, "image"))
+        await book.until_ended(2)
+        await crew.close(PATIENCE)
+
+    async def test_nothing_waits_for_its_turn_when_the_run_ends(self, crew: Crew) -> None:
+        book = Book(crew)
+        await book.start()
+        crew.send(errand(1, "image")._replace(leave=False))
+        await book.until(1, Step.READY)
+        crew.send(errand(2, "slow")._replace(leave=True))
+        async with asyncio.timeout(PATIENCE):
+            await crew.close(1e6)
+        assert book.of(1) == [Step.READY, Abandoned()]
+        assert book.of(2)[-1] == Abandoned()
+        assert Step.SENT not in book.of(2)
 
     async def test_what_was_kept_of_a_body_goes_along(self, crew: Crew) -> None:
         partial = Partial(Path("spool/1"), 7, Validators("tag", "date"), ended=True)

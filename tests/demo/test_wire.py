@@ -293,6 +293,8 @@ SPANS = [
     ("bytes=4-2", 200, DIGITS),
     ("bytes=0-1,3-4", 200, DIGITS),
     ("bytes=-", 200, DIGITS),
+    (f"bytes={'9' * 5_000}-", 200, DIGITS),
+    ("bytes=\N{ARABIC-INDIC DIGIT ONE}-", 200, DIGITS),
     ("lines=1-2", 200, DIGITS),
     ("nonsense", 200, DIGITS),
 ]

@@ -47,6 +47,28 @@ def test_a_sample_that_is_none_is_refused(bench: Bench, sample: str) -> None:
     assert not bench.directory.exists()
 
 
+def test_other_lists_than_the_manifest_has_are_no_audit_of_these(bench: Bench) -> None:
+    """Their images would be asked for, too. A list that was moved, or has grown, is the same."""
+    for name in ("a", "b", "c"):
+        bench.web.serve(f"/{name}.jpg", shown(name), host=HOST)
+    one, two = bench.rows([row("a")], name="one.csv"), bench.rows([row("b")], name="two.csv")
+    assert audit(bench, one).code == 0
+    before = (bench.directory / "manifest.sqlite").read_bytes()
+    done = audit(bench, two)
+    assert done.code == 2
+    assert "one.csv" in done.err
+    assert "DIR of its own" in done.err
+    assert (bench.directory / "manifest.sqlite").read_bytes() == before
+    assert bench.web.count() == 1
+    moved = one.rename(one.with_name("moved.csv"))
+    assert audit(bench, moved).code == 0
+    assert audit(bench, moved, two).code == 0
+    assert bench.web.count() == 4
+    bench.rows([row("a"), row("c")], name="moved.csv")
+    assert audit(bench, moved, two).code == 0
+    assert bench.web.count() == 7
+
+
 def test_nothing_selected_is_no_audit(bench: Bench) -> None:
     done = audit(bench, bench.rows([row("a")]), options="--subset nowhere")
     assert done.code == 2

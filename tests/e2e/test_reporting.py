@@ -103,6 +103,21 @@ def test_what_remains_can_be_mirrored_from_the_export(mirrored: Bench) -> None:
     assert mirrored.web.count() == asked
 
 
+@pytest.mark.parametrize("target", [".", "nowhere/report.html"])
+@pytest.mark.parametrize("command", [("report", "-o"), ("export", "--as", "csv", "--to")])
+def test_where_no_file_can_be_is_said_before_the_manifest_is_read(
+    mirrored: Bench, command: tuple[str, ...], target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("fetcher.manifest.reader.ManifestReader.__init__", read)
+    name, *options = command
+    done = fetcher(name, mirrored.directory, *options, target)
+    assert done.code == 2
+    assert "folder" in done.err
+
+
 def test_states_are_chosen(mirrored: Bench) -> None:
     for options, ids in (
         (("--state", "gone"), ["dead"]),

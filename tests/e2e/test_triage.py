@@ -7,6 +7,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 from fetcher.demo.images import md5_of
 from fetcher.demo.steps import Answer, Bytes, Flipped, Picture, html
 from scripts.proofs import laws
@@ -70,6 +72,37 @@ def test_mismatches_are_told_apart_once_and_nothing_is_moved(bench: Bench) -> No
     report = fetcher("report", bench.directory, "--as", "json").json
     (figure,) = (f for f in report["figures"] if f["name"] == "mismatches")
     assert {line[0]: line[1] for line in figure["rows"]} == told
+
+
+@pytest.mark.parametrize("mismatched", ["quarantine", "keep"])
+def test_in_shards_the_same_is_told(bench: Bench, mismatched: str) -> None:
+    """Of what lies in a shard, and compared with what does; the neighbours are not looked at."""
+    original = Picture(SIZE, "good")
+    same = md5_of(original.data())
+    answers = {
+        "good": original,
+        "page": html().body,
+        "cut": Bytes(Picture(SIZE, "cut").data()[: SIZE // 2], "image/jpeg"),
+        "padded": Picture(SIZE + 500, "good"),  # the same pixels in another file
+        "unlike": Picture(SIZE, "whatever"),
+    }
+    for name, body in answers.items():
+        bench.web.serve(f"/{name}.jpg", Answer(body), host=HOST)
+    rows = [row(name) for name in answers if name != "padded"] + [row("padded", same)]
+    config = bench.config({"store": {"layout": "tar", "mismatched": mismatched}})
+    assert bench.mirror(bench.rows(rows), config=config).code == 1
+    before = tree(bench.directory)
+    in_shards = [path for path in before if path.startswith("shards/")]
+    assert in_shards
+    assert fetcher("triage", bench.directory).code == 0
+    assert kinds(bench) == {
+        "page": "html",
+        "cut": "truncated",
+        "padded": "same-pixels",
+        "unlike": "not-comparable",
+    }
+    after = tree(bench.directory)
+    assert {path: after[path] for path in in_shards} == {path: before[path] for path in in_shards}
 
 
 def test_other_bytes_are_looked_at_anew(bench: Bench) -> None:

@@ -212,14 +212,18 @@ def test_a_check_that_was_stopped_goes_on_and_tells_all(
     assert fetcher("verify", site.directory, "--json").json["check"] == 2
 
 
+@pytest.mark.parametrize("set_back", [0, 3_600])
 def test_a_run_in_between_begins_the_check_anew(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    set_back: int, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Also where the clock was set back before the run."""
     monkeypatch.setattr("fetcher.manifest.checks.BATCH", 20)
     with monkeypatch.context() as patch:
         stop_after(patch, 10)
         assert fetcher("verify", site.directory).code == 3
     assert fetcher("retry", site.directory, "--state", "mismatched").code == 0
+    with closing(sqlite3.connect(site.directory / "manifest.sqlite")) as connection, connection:
+        connection.execute("UPDATE runs SET started_at = started_at - ? WHERE id = 2", (set_back,))
     assert fetcher("verify", site.directory, "--json").json["check"] == 2
 
 

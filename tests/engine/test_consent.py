@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+import brotli
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -73,6 +75,43 @@ def test_a_file_is_asked_for_once_and_before_all_else() -> None:
     assert min(others) >= rig.transport.asked[0].at + rig.latency
     assert set(rig.manifest.states.values()) == {State.VERIFIED}
     assert rig.transport.asked[0].request.cut_at == robots.MAX_BYTES
+
+
+RULES = b"User-agent: *\nDisallow: /"
+
+
+def coded(label: str, data: bytes) -> Arrival:
+    said = Arrival(Body(len(data), data=data), 200, "text/plain", FILE, received=len(data))
+    return said._replace(content_encoding=label)
+
+
+@pytest.mark.parametrize(
+    ("label", "data"),
+    [
+        ("gzip", gzip.compress(RULES, mtime=0)),
+        ("gzip", gzip.compress(RULES + b"\n#" * 10_000, mtime=0)[:-9]),  # cut, where it is long
+        ("br", brotli.compress(RULES)),
+        ("gzip", RULES),  # it is not
+        ("identity", RULES),
+        ("gzip", gzip.compress(RULES + b"\n" + bytes(64 << 20), mtime=0)),
+    ],
+)
+def test_a_file_that_came_compressed_is_read(label: str, data: bytes) -> None:
+    """An owner who says no is not to be missed for what his server does unasked."""
+    rig = rig_of({ORIGIN: [coded(label, data)]}, *images(3))
+    rig.run()
+    assert set(rig.manifest.states.values()) == {State.DENIED}
+    assert asked(rig) == [FILE]
+    assert len(rig.book.notes[ORIGIN].rules) < 100
+
+
+def test_a_file_that_cannot_be_read_may_say_no() -> None:
+    rig = rig_of({ORIGIN: [coded("x-own", RULES)] * 9}, *images(3))
+    rig.run()
+    assert set(rig.manifest.states.values()) == {State.FAILED}
+    assert {rig.settled(n).code for n in range(3)} == {"robots-unreachable"}
+    assert "x-own" in (rig.settled(0).detail or "")
+    assert set(asked(rig)) == {FILE}
 
 
 def test_what_it_forbids_is_never_asked_for() -> None:

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 from hypothesis import given
@@ -27,11 +27,34 @@ from fetcher.model import (
     Validators,
     Verdict,
 )
-from fetcher.ports import Abandoned, Arrived, Errand, Refused, Report
+from fetcher.policy.suspects import DEATHS
+from fetcher.ports import Abandoned, Arrived, Errand, Refused, Report, Step
 from tests.conformance.crew_suite import PATIENCE, Book, CrewSuite, errand
 from tests.fakes.byurl import ByUrlRecipe
 
 WIDE = 64
+
+
+class Resending(Book):
+    """A book that sends again what was lost with a worker, as the engine does."""
+
+    def __init__(self, crew: ProcessCrew) -> None:
+        super().__init__(crew)
+        self.sent: dict[int, Errand] = {}
+        self.final: dict[int, object] = {}
+        self.deaths: set[str] = set()
+        """By what is said of them."""
+
+    def deliver(self, reports: Sequence[Report]) -> None:
+        for asset_id, result, _ in reports:
+            fault = result.fault if isinstance(result, Refused) else result
+            if isinstance(fault, Fault) and fault.code == "worker-lost":
+                self.deaths.add(fault.detail)
+                # A moment later: a run pauses.
+                asyncio.get_running_loop().call_later(0.05, self.crew.send, self.sent[asset_id])
+            elif not isinstance(result, Arrived | Step):
+                self.final[asset_id] = result
+        super().deliver(reports)
 
 
 class TestTaskCrew(CrewSuite):
@@ -77,6 +100,77 @@ class TestProcessCrew(CrewSuite):
         await book.until_ended(32)
         assert book.kinds() == {"Fault": 22, "Arrived": 10, "Landed": 10}
         await crew.close(PATIENCE)
+
+    async def test_who_kills_each_worker_that_gets_it_is_found_among_many(
+        self, crew: ProcessCrew
+    ) -> None:
+        """And all others come through, whoever they were together with."""
+        book = Resending(crew)
+        await book.start()
+        for n in range(60):
+            book.sent[n] = errand(n, "kill" if n in {7, 33} else "later")
+            crew.send(book.sent[n])
+        async with asyncio.timeout(PATIENCE):
+            while len(book.final) < 60 and not book.errors:
+                book.news.clear()
+                await book.news.wait()
+        assert book.errors == []
+        for n in range(60):
+            result = book.final[n]
+            if n in {7, 33}:
+                assert isinstance(result, Fault)
+                assert result.code == "crashed"
+            else:
+                assert isinstance(result, Landed)
+        assert len(book.deaths) <= 2 * DEATHS
+        await crew.close(PATIENCE)
+
+    async def test_with_one_worker_left_suspects_are_no_less_apart(self, crew: ProcessCrew) -> None:
+        book = Resending(crew)
+        await book.start()
+        other = crew._workers.pop()  # as if it had died, and its successor were long in coming
+        for n in range(20):
+            book.sent[n] = errand(n, "kill" if n == 7 else "later")
+            crew.send(book.sent[n])
+        async with asyncio.timeout(PATIENCE):
+            while len(book.final) < 20 and not book.errors:
+                book.news.clear()
+                await book.news.wait()
+        crashed = [n for n, result in book.final.items() if isinstance(result, Fault)]
+        assert (book.errors, crashed) == ([], [7])
+        crew._workers.append(other)
+        await crew.close(PATIENCE)
+
+    async def test_a_suspect_gives_its_leave_back_while_it_waits_for_the_cell(
+        self, crew: ProcessCrew
+    ) -> None:
+        book = Book(crew)
+        await book.start()
+        crew.send(errand(1, "kill"))
+        await book.until_ended(1)
+        crew._suspects.deaths = dict.fromkeys((2, 3), DEATHS - 1)
+        for n in (2, 3):
+            crew.send(errand(n, "later")._replace(leave=True))
+        for n in (2, 3):
+            await book.until(n, Step.READY)
+            crew.may_send(n)
+        await book.until_ended(3)
+        assert book.of(2)[:3] == [Step.PUT_OFF, Step.READY, Step.SENT]
+        order = [report.asset_id for report in book.reports if report.result is Step.SENT]
+        assert order == [2, 3]
+        await crew.close(PATIENCE)
+
+    async def test_what_waits_for_the_cell_when_the_run_ends_is_abandoned(
+        self, crew: ProcessCrew
+    ) -> None:
+        book = Book(crew)
+        await book.start()
+        crew._suspects.deaths = dict.fromkeys((1, 2), DEATHS - 1)
+        for n in (1, 2):
+            crew.send(errand(n, "never"))
+        async with asyncio.timeout(PATIENCE):
+            await crew.close(0.0)
+        assert book.kinds() == {"Abandoned": 2}
 
     async def test_workers_that_died_leave_nothing(self, crew: ProcessCrew) -> None:
         """Neither descriptors nor objects, not even until garbage is collected, which a run may not
@@ -185,7 +279,11 @@ VERDICTS = st.builds(Verdict, st.sampled_from(State), MAYBE, st.sampled_from(Kee
 FAULTS = st.builds(Fault, TEXTS, TEXTS)
 
 
-@given(st.builds(Errand, ASSETS, TEXTS, st.just(""), NUMBERS, st.none()))
+@given(
+    st.builds(
+        Errand, ASSETS, TEXTS, st.just(""), NUMBERS, st.none(), leave=st.none() | st.booleans()
+    )
+)
 def test_an_errand_survives_its_way(sent: Errand) -> None:
     assert unpack(pack_errand(sent)) == sent
 
@@ -193,6 +291,7 @@ def test_an_errand_survives_its_way(sent: Errand) -> None:
 @given(
     st.one_of(
         NUMBERS.map(Arrived),
+        st.sampled_from(Step),
         FAULTS,
         st.just(Abandoned()),
         st.builds(Refused, st.just(3), FAULTS),

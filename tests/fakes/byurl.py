@@ -10,13 +10,15 @@ from urllib.parse import urlsplit
 
 from fetcher.engine import TaskCrew
 from fetcher.model import Arrival, Fault, Redirect
-from fetcher.ports import FetchRequest
+from fetcher.ports import FetchRequest, Turn
 from tests.fakes.landing import InlineLanding
 from tests.fakes.transport import image
 
 
 class ByUrlTransport:
-    """``/KIND/N``: the image of asset N is its number, fifty digits or more."""
+    """``/KIND/N``: the image of asset N is its number, fifty digits or more. ``slow`` has to wait
+    for its connection.
+    """
 
     def __init__(self, landing: InlineLanding) -> None:
         self._landing = landing
@@ -24,8 +26,9 @@ class ByUrlTransport:
     async def fetch(self, request: FetchRequest) -> Arrival | Redirect | Fault:
         _, kind, number = urlsplit(request.url).path.split("/")
         await asyncio.sleep(0)
-        if kind == "never":
-            await asyncio.Event().wait()
+        if request.turn is not None:
+            await _in_turn(request.turn, slow=kind == "slow")
+        await _wait(kind)
         if kind == "bug":
             raise ZeroDivisionError("a bug")
         if kind == "kill":
@@ -47,6 +50,21 @@ class ByUrlTransport:
 
     async def close(self) -> None:
         pass
+
+
+async def _wait(kind: str) -> None:
+    if kind == "later":
+        await asyncio.sleep(0.05)
+    if kind == "never":
+        await asyncio.Event().wait()
+
+
+async def _in_turn(turn: Turn, *, slow: bool) -> None:
+    if slow:
+        turn.put_off()
+    if not turn.has_leave:
+        await turn.come()
+    turn.taken()
 
 
 class ByUrlRecipe:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fetcher.model import Arrival, Body, Fault, Found, Redirect
-from fetcher.ports import FetchRequest
+from fetcher.ports import FetchRequest, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,12 @@ class ScriptedTransport:
     closed: bool = False
     reachable: Callable[[str], bool] = lambda _: True
     reached: list[str] = field(default_factory=list)
+    connecting: Callable[[str], float] = lambda _: 0.0
+    """Seconds until there is a connection, where a request has a turn."""
 
     async def fetch(self, request: FetchRequest) -> Result:
+        if request.turn is not None:
+            await self._in_turn(request.url, request.turn)
         asked = sum(1 for earlier in self.asked if earlier.url == request.url)
         self.asked.append(Asked(asyncio.get_running_loop().time(), request))
         self.in_flight += 1
@@ -49,6 +53,15 @@ class ScriptedTransport:
             self.in_flight -= 1
         script = self.scripts[request.url]
         return script[min(asked, len(script) - 1)]
+
+    async def _in_turn(self, url: str, turn: Turn) -> None:
+        connecting = self.connecting(url)
+        if connecting > 0:
+            turn.put_off()
+            await asyncio.sleep(connecting)
+        if not turn.has_leave:
+            await turn.come()
+        turn.taken()
 
     async def reach(self, url: str) -> bool:
         self.reached.append(url)

@@ -76,6 +76,14 @@ def lease(manifest: Database, limit: int = 100_000, room: int = 100_000) -> list
             return [leased.asset for leased in part.leased]
 
 
+def lease_many(manifest: Database, limit: int = 100_000) -> list[Asset]:
+    """Slice by slice, until there is nothing left or ``limit`` is reached."""
+    taken: list[Asset] = []
+    while len(taken) < limit and (more := lease(manifest, limit=limit - len(taken))):
+        taken += more
+    return taken
+
+
 def images(path: Path) -> list[dict[str, Any]]:
     """The contract view, by id."""
     return query(path, "SELECT * FROM images ORDER BY image_id")

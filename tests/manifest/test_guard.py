@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -108,3 +109,17 @@ def test_what_a_connection_does_not_do(path: Path, sql: str) -> None:
         reader._connection.execute(sql).fetchall()
     with database(path) as manifest, pytest.raises(sqlite3.Error):
         manifest._connection.execute(sql).fetchall()
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="Python 3.11 cannot set it")
+def test_sqlite_defends_the_schema_against_statements_of_ours(tmp_path: Path) -> None:
+    """The last line: what none of the program's statements should do, SQLite does not."""
+    path = tmp_path / "manifest.sqlite"
+    with database(path) as manifest:
+        connection = manifest._connection
+        connection.execute("PRAGMA writable_schema = ON")
+        with pytest.raises(sqlite3.OperationalError, match="may not be modified"):
+            connection.execute("UPDATE sqlite_schema SET sql = '' WHERE name = 'assets'")
+    with closing(sqlite3.connect(path)) as plain:  # which shows that it is not for want of rights
+        plain.execute("PRAGMA writable_schema = ON")
+        plain.execute("UPDATE sqlite_schema SET sql = sql WHERE name = 'assets'")

@@ -20,6 +20,7 @@ from tests.manifest.opened import (
     images,
     import_all,
     lease,
+    lease_many,
     query,
     source,
 )
@@ -420,7 +421,7 @@ def test_a_batch_larger_than_a_statement_is_imported_whole(path: Path) -> None:
     rows = [row(n) for n in range(1, 3001)]
     with database(path) as manifest:
         assert import_all(manifest, rows, batch=3000) == RowTally(3000, 3000)
-        assert len(lease(manifest)) == 3000
+        assert len(lease_many(manifest)) == 3000
         check_laws(manifest._connection, manifest.tally())
 
 

@@ -12,7 +12,7 @@ from fetcher.manifest.bulk import Bulk
 from fetcher.manifest.database import Database
 from fetcher.model import LeaseRequest, Selection, State
 from tests.conformance.manifest_suite import outcome, row
-from tests.manifest.opened import database, import_all, lease
+from tests.manifest.opened import database, import_all, lease, lease_many
 
 
 @pytest.fixture
@@ -115,11 +115,20 @@ def test_many_hosts_make_no_lease_slow(path: Path, *, one_group: bool) -> None:
             assert cost < 100
 
 
+def test_outcomes_need_not_wait_for_a_large_lease(path: Path) -> None:
+    with database(path) as manifest:
+        import_all(manifest, [row(n) for n in range(1, 2000)], batch=2000)
+        part = manifest.lease_part(LeaseRequest(1_500, default_room=1_500))
+        assert 0 < len(part.leased) <= 1_024
+        assert not part.done  # so nobody takes it for all that there was
+        assert len(lease_many(manifest)) == 1_999 - len(part.leased)
+
+
 def test_what_is_settled_or_out_costs_no_lease(path: Path) -> None:
     with database(path) as manifest:
         import_all(manifest, [row(n) for n in range(1, 6000)], batch=6000)
         first, _ = steps(manifest, LeaseRequest(10, default_room=10))
-        taken = lease(manifest, limit=5900)
+        taken = lease_many(manifest, limit=5900)
         manifest.settle([outcome(asset.asset_id, State.VERIFIED) for asset in taken[:3000]])
         later, got = steps(manifest, LeaseRequest(10, default_room=10))
         assert got == 10

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import importlib
 import sys
@@ -146,6 +147,25 @@ def test_a_window_beyond_what_a_coding_may_ask_for_is_refused() -> None:
     assert take_off is not None
     with pytest.raises(CodingError):
         list(take_off([coded]))
+
+
+@given(
+    st.sampled_from(sorted(CODED)),
+    st.binary(max_size=64),
+    st.integers(0, 200),
+    st.integers(0, 64),
+    st.integers(1, 300),
+)
+def test_whatever_came_is_read_in_pieces_or_is_not_coded_so(
+    label: str, junk: bytes, at: int, over: int, size: int
+) -> None:
+    """Damaged anywhere, and cut in any way."""
+    damaged = CODED[label][:at] + junk + CODED[label][at + over :]
+    take_off = decoder(label)
+    assert take_off is not None
+    with contextlib.suppress(CodingError):
+        for piece in take_off(cut(damaged, size)):
+            assert 0 < len(piece) <= PIECE
 
 
 @pytest.mark.parametrize("label", ["gzip", "zstd"])

@@ -22,9 +22,10 @@ from fetcher.model import Asset, Expectation, Fault, HostBudget, LeaseRequest
 from fetcher.policy.adapt import Adaptive
 from fetcher.policy.breaker import Breaker, BreakerRule
 from fetcher.policy.frontier import Dispatch, Drained, Frontier, Idle, WaitUntil
-from fetcher.policy.groups import Job
+from fetcher.policy.groups import Job, Leave
 from fetcher.policy.health import Health, health
 from fetcher.policy.limits import HEADROOM
+from fetcher.policy.turns import Send, TurnBack
 
 EPSILON = 1e-6
 CONCURRENCY, MEMORY, CAPACITY = 6, 100, 24
@@ -62,7 +63,9 @@ RECEIVED = st.sampled_from([0, 0, 50, 1_000])
 
 @dataclass
 class Side:
-    """A host group as the model has it, with its bucket as a number of tokens."""
+    """A host group as the model has it, with its bucket as a number of tokens; but that of what is
+    sent, which is ``tests.policy.test_turns``'s matter, as its policy has it.
+    """
 
     budget: HostBudget
     pending: int = 0
@@ -70,6 +73,10 @@ class Side:
     tokens: float = 1.0
     counted_at: float = math.inf
     """``tokens`` were so many then; infinity while the frontier has never heard of the group."""
+    sent_due: float = 0.0
+    """When the bucket of what is sent would be full, less a token."""
+    leave: dict[int, Job] = field(default_factory=dict)
+    asking: dict[int, Job] = field(default_factory=dict)
     owed_until: float = -math.inf
     cool_until: float = -math.inf
     in_flight: int = 0
@@ -83,6 +90,7 @@ class Side:
     def heard_of(self, now: float) -> None:
         if self.counted_at == math.inf:
             self.counted_at = now
+            self.sent_due = now + self.tolerance
             self.adaptive, self.breaker = Adaptive(self.budget, now), Breaker(BREAKER)
 
     @property
@@ -111,6 +119,29 @@ class Side:
     def in_line(self) -> int:
         return len(self.ready) + len(self.waiting)
 
+    @property
+    def interval(self) -> float:
+        return (1 + HEADROOM) / self.budget.rate if self.budget.rate is not None else 0.0
+
+    @property
+    def tolerance(self) -> float:
+        return (self.budget.burst - 1) * self.interval
+
+    @property
+    def turn_at(self) -> float:
+        """When one that asks may be given leave."""
+        if len(self.leave) >= self.budget.burst:
+            return math.inf
+        return self.sent_due + len(self.leave) * self.interval - self.tolerance
+
+    @property
+    def left_alone_until(self) -> float:
+        return max(self.cool_until, self.breaker.opens_at)
+
+    def is_sent(self, key: int, now: float) -> None:
+        if self.leave.pop(key, None) is not None:
+            self.sent_due = max(self.sent_due, now) + self.interval
+
     def count_tokens(self, now: float) -> None:
         if self.budget.rate is not None:
             refill = max(0.0, now - self.counted_at) * self.budget.rate / (1 + HEADROOM)
@@ -126,7 +157,10 @@ class Side:
         if self.budget.rate is not None:
             self.count_tokens(now)
             if self.tokens < 1 - 1e-9:
-                token = now + (1 - self.tokens) * (1 + HEADROOM) / self.budget.rate
+                token = now + (1 - self.tokens) * self.interval
+            if self.asking:
+                behind = len(self.leave) + len(self.asking)
+                token = max(token, self.sent_due + behind * self.interval - self.tolerance)
         shut = max(self.cool_until, self.adaptive.opens_at, self.breaker.opens_at)
         return max(due, token, self.owed_until, shut)
 
@@ -141,6 +175,12 @@ class Side:
         self.count_tokens(now)
         if self.budget.rate is not None:
             self.tokens -= 1
+            if abs(self.turn_at - now) > EPSILON:
+                assert job.leave is (Leave.GIVEN if self.turn_at < now else Leave.PUT_OFF)
+            if job.leave is Leave.GIVEN:
+                self.leave[job.asset.asset_id] = job
+        else:
+            assert job.leave is Leave.NEEDS_NONE
         if self.adaptive.spaced:
             self.adaptive.started(now)
 
@@ -256,12 +296,19 @@ class FrontierMachine(RuleBasedStateMachine):
     @rule()
     def the_engine_asks(self) -> None:
         decision = self.frontier.next(self.now)
+        if isinstance(decision, Send | TurnBack):
+            self.its_turn_has_come(decision)
+            return
+        turn = self.next_turn
+        assert turn > self.now - EPSILON
         if self.now < self.paused_until:
-            assert decision == WaitUntil(self.paused_until)
+            assert isinstance(decision, WaitUntil)
+            assert abs(decision.at - min(self.paused_until, turn)) <= EPSILON
         elif not self.held:
             assert isinstance(decision, Drained)
         elif self.slots >= CONCURRENCY:
-            assert isinstance(decision, Idle)
+            assert (turn < math.inf) == isinstance(decision, WaitUntil)
+            assert isinstance(decision, Idle | WaitUntil)
         elif isinstance(decision, Dispatch):
             self.starts(decision.job)
         else:
@@ -279,9 +326,31 @@ class FrontierMachine(RuleBasedStateMachine):
         side.start(job, self.now)
         self.running[job.asset.asset_id] = job
 
+    @property
+    def next_turn(self) -> float:
+        return min((side.turn_at for side in self.sides.values() if side.asking), default=math.inf)
+
+    def its_turn_has_come(self, decision: Send | TurnBack) -> None:
+        job = decision.job
+        key, side = job.asset.asset_id, self.sides[job.group]
+        assert side.turn_at <= self.now + EPSILON
+        assert next(iter(side.asking)) == key
+        del side.asking[key]
+        if isinstance(decision, Send):
+            assert self.now >= side.left_alone_until
+            assert job.leave is Leave.GIVEN
+            side.leave[key] = job
+            return
+        assert self.now < side.left_alone_until
+        del self.running[key]
+        side.in_flight -= 1
+        self.frontier.abandoned(job, self.now)
+        self.ended[key] = job
+        self.retries(key, 0.0)
+
     def nothing_may_start(self, decision: object) -> None:
         ripe = {name: side.ripe_at(self.now) for name, side in self.sides.items()}
-        earliest = min(ripe.values())
+        earliest = min(*ripe.values(), self.next_turn)
         if isinstance(decision, WaitUntil):
             assert self.now < decision.at
             assert earliest - EPSILON <= decision.at <= max(earliest, self.now) + EPSILON
@@ -298,10 +367,36 @@ class FrontierMachine(RuleBasedStateMachine):
 
     @rule()
     def the_engine_starts_all_it_can(self) -> None:
-        before = -1
-        while before != len(self.running):
-            before = len(self.running)
+        before = (-1, -1)
+        while before != (before := (len(self.running), len(self.unsent(Leave.ASKED_FOR)))):
             self.the_engine_asks()
+
+    def unsent(self, leave: Leave) -> list[int]:
+        return sorted(key for key, job in self.running.items() if job.leave is leave)
+
+    @precondition(lambda self: self.unsent(Leave.GIVEN))
+    @rule(data=st.data())
+    def a_request_is_sent(self, data: st.DataObject) -> None:
+        key = data.draw(st.sampled_from(self.unsent(Leave.GIVEN)))
+        job = self.running[key]
+        self.frontier.sent(job, self.now)
+        self.sides[job.group].is_sent(key, self.now)
+
+    @precondition(lambda self: self.unsent(Leave.GIVEN))
+    @rule(data=st.data())
+    def a_request_has_to_wait_for_its_connection(self, data: st.DataObject) -> None:
+        key = data.draw(st.sampled_from(self.unsent(Leave.GIVEN)))
+        job = self.running[key]
+        self.frontier.put_off(job, self.now)
+        del self.sides[job.group].leave[key]
+
+    @precondition(lambda self: self.unsent(Leave.PUT_OFF))
+    @rule()
+    def all_connections_are_there_at_once(self) -> None:
+        for key in self.unsent(Leave.PUT_OFF):
+            job = self.running[key]
+            self.frontier.asks_for_leave(job, self.now)
+            self.sides[job.group].asking[key] = job
 
     @precondition(lambda self: self.running)
     @rule(data=st.data(), received=RECEIVED)
@@ -327,6 +422,8 @@ class FrontierMachine(RuleBasedStateMachine):
     def ends(self, key: int, received: int, fault: Fault | None = None) -> None:
         job = self.ended[key] = self.running.pop(key)
         side = self.sides[job.group]
+        side.is_sent(key, self.now)
+        side.asking.pop(key, None)
         side.end(job, fault, self.now)
         if side.budget.bandwidth is not None:
             took = received / side.budget.bandwidth

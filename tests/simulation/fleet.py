@@ -24,7 +24,7 @@ from fetcher.engine import TaskCrew
 from fetcher.engine.processes import Hired, ProcessCrew
 from fetcher.engine.worker import _Service
 from fetcher.model import Arrival, Body, Fault, Found, Landed, Redirect
-from fetcher.ports import Abandoned, Arrived, Crew, Errand, FetchRequest, Refused, Report
+from fetcher.ports import Abandoned, Arrived, Crew, Errand, FetchRequest, Refused, Report, Step
 from tests.simulation.disk import SPOOLS, Disk, WorkersDisk
 from tests.simulation.landing import TurnedLanding
 from tests.simulation.life import Killed, Life, WorkerLife
@@ -234,6 +234,12 @@ class WatchedCrew:
         self._witness.sent(request)
         self._crew.send(errand)
 
+    def may_send(self, asset_id: int) -> None:
+        self._crew.may_send(asset_id)
+
+    def turn_back(self, asset_id: int) -> None:
+        self._crew.turn_back(asset_id)
+
     async def reach(self, urls: Sequence[str]) -> bool:
         reached = await self._crew.reach(urls)
         self._witness.reached(somebody=reached)
@@ -257,6 +263,8 @@ class WatchedCrew:
         request = self._out.get(report.asset_id)
         if request is None:
             witness.trace.breach("law 5", f"asset {report.asset_id} is reported on, and not out")
+            return
+        if isinstance(result, Step):
             return
         if isinstance(result, Arrived):
             body = Body(result.received)

@@ -12,7 +12,7 @@ from fetcher.model import Arrival, Body, Fault, Found, Method, Partial, Redirect
 from fetcher.policy.classify import REDIRECTS, status_code
 from fetcher.policy.oserrors import disk_fault
 from fetcher.policy.retry import parse_retry_after
-from fetcher.ports import FetchRequest
+from fetcher.ports import FetchRequest, Turn
 from tests.fakes.clock import EPOCH
 from tests.simulation.disk import Disk
 from tests.simulation.eye import Eye
@@ -46,7 +46,12 @@ class Network:
 
     async def fetch(self, request: FetchRequest) -> Result:
         self.life.check()
+        turn = request.turn
+        if turn is not None and not turn.has_leave:
+            await self._wait(request, turn)
         self.witness.sent(request)
+        if turn is not None:
+            turn.taken()
         try:
             result = await self._fetch(request)
         except asyncio.CancelledError:
@@ -63,6 +68,16 @@ class Network:
             self.disk.remove(str(request.partial.path))
         self.witness.answered(request, result)
         return result
+
+    async def _wait(self, request: FetchRequest, turn: Turn) -> None:
+        try:
+            await turn.come()
+        except asyncio.CancelledError:
+            self.life.check()
+            if request.partial is not None:
+                self.disk.remove(str(request.partial.path))
+            raise
+        self.life.check()
 
     async def reach(self, url: str) -> bool:
         """A connection says whether there is an outage, and no more."""

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from fetcher.errors import SourceError
 from fetcher.model import Row, Selection
-from fetcher.source import ColumnNames, ImageList, open_list
+from fetcher.source import ColumnNames, ImageList, open_list, streams
 from fetcher.source.streams import CHUNK, DamageError, gunzip
 from tests.source.samples import (
     IDS,
@@ -363,3 +363,13 @@ def test_memory_does_not_grow_with_the_members(tmp_path: Path) -> None:
 def test_memory_does_not_grow_with_what_gzip_hides(tmp_path: Path) -> None:
     path = write(tmp_path / "bomb.csv.gz", gzip.compress(b"url\n" + bytes(64 * 1024 * 1024)))
     assert peak(drained(path)) < 24 * 1024 * 1024
+
+
+def test_a_tarfile_that_hides_damage_is_not_relied_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it did when a release began to read headers by another method than the one replaced."""
+    monkeypatch.setattr(streams, "_StrictHeader", tarfile.TarInfo)
+    streams._require_strictness.cache_clear()
+    archive = streams.TarStream(iter([b""]))
+    with pytest.raises(SourceError, match="does not tell a damaged archive"):
+        next(iter(archive))
+    streams._require_strictness.cache_clear()

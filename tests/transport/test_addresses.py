@@ -414,6 +414,25 @@ async def silent() -> AsyncIterator[threading.Event]:
     event.set()
 
 
+async def test_names_that_nobody_answers_for_are_no_fault_of_other_hosts(
+    make_rig: MakeRig, silent: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as there are threads: whoever comes next was not even asked for."""
+    monkeypatch.setattr(connector, "LOOKUPS_AT_ONCE", 2)
+    names: list[str] = []
+
+    def look_up(name: str) -> list[str]:
+        names.append(name)
+        silent.wait()
+        return ["127.0.0.1"]
+
+    rig = make_rig(connect_timeout=0.15, parts={"look_up": look_up})
+    await asyncio.gather(*(rig.fault(f"http://dead{n}.example/") for n in range(2)))
+    fault = await rig.fault(f"http://alive.example:{rig.web.port}/")
+    assert fault.code == "resolver-unreachable"
+    assert sorted(names) == ["dead0.example", "dead1.example"]
+
+
 async def test_no_answer_in_time(make_rig: MakeRig, silent: threading.Event) -> None:
     """A connection that does not stand in time for want of an address is no host's fault."""
     answers = {"alive.example"}

@@ -17,6 +17,7 @@ from fetcher.manifest.migrations import (
     m6_audits,
     m7_triage,
     m8_shards,
+    m9_checks_and_runs,
 )
 
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = tuple(
@@ -30,6 +31,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = tuple(
         m6_audits,
         m7_triage,
         m8_shards,
+        m9_checks_and_runs,
     )
 )
 """By version: those at ``index`` lead from that version to the next."""

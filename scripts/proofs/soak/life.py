@@ -6,8 +6,8 @@ import os
 import random
 import signal
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from subprocess import Popen, TimeoutExpired
 from typing import Final
@@ -148,9 +148,16 @@ class _Life:
 
     # Runs.
 
-    def _started(self, *options: str) -> Popen[str]:
+    @contextmanager
+    def _started(self, *options: str) -> Iterator[Popen[str]]:
+        """It is seen to its end; by force if what is done here goes wrong meanwhile."""
         self.report.done["runs"] += 1
-        return mirrors.start(*self._command, *options, told=self._told)
+        with mirrors.start(*self._command, *options, told=self._told) as process:
+            try:
+                yield process
+            except BaseException:
+                process.kill()
+                raise
 
     def _until_begun(self, process: Popen[str]) -> None:
         """Until it can be told to stop; by then there is a manifest."""

@@ -1,0 +1,68 @@
+"""A run over images of which some kill every worker process that gets them comes to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+from fetcher.cli.mirroring import RealClock
+from fetcher.engine import EndReason, Engine, EngineOptions
+from fetcher.engine.processes import ProcessCrew, hired
+from fetcher.events import Event, Paused
+from fetcher.model import HostBudget, State
+from fetcher.policy.frontier import Frontier
+from fetcher.policy.redirects import RedirectRule
+from fetcher.policy.retry import RetryRule
+from tests.engine.rig import row
+from tests.fakes.byurl import ByUrlRecipe
+from tests.fakes.manifest import MemoryManifest
+from tests.fakes.recovery import ScriptedRecovery
+
+IMAGES = 80
+DEADLY = frozenset({3, 40, 79})
+
+
+class Events(list[Event]):
+    notify = list.append
+
+
+async def mirror(manifest: MemoryManifest, crew: ProcessCrew, events: Events) -> EndReason:
+    budget = HostBudget(rate=None, burst=1, concurrency=32)
+    engine = Engine(
+        frontier=Frontier(concurrency=64, memory=1 << 20, capacity=100, budget_of=lambda _: budget),
+        group_of=str,
+        crew=crew,
+        recovery=ScriptedRecovery(),
+        manifest=manifest,
+        clock=RealClock(),
+        chance=random.Random(7).random,
+        observer=events,
+        options=EngineOptions(
+            RetryRule(3, 0.01, 0.01, 1.0),
+            RedirectRule(),
+            spool_above=1 << 16,
+            drain=1.0,
+            first_pause=0.01,
+            longest_pause=0.02,
+        ),
+    )
+    engine.no_more_to_come()
+    return (await engine.run()).reason
+
+
+def test_deadly_images_fail_and_nothing_else_does() -> None:
+    rows = [
+        row(n, f"http://h.test/{'kill' if n in DEADLY else 'later'}/{n}", str(n).encode() * 50)
+        for n in range(IMAGES)
+    ]
+    manifest, events = MemoryManifest(rows, group_of=str), Events()
+    with hired(ByUrlRecipe(), 2) as workers:
+        crew = ProcessCrew(ByUrlRecipe(), workers, lambda _: 32)
+        assert asyncio.run(mirror(manifest, crew, events)) is EndReason.COMPLETE
+    for n in range(IMAGES):
+        outcome = manifest.settled[n + 1]
+        if n in DEADLY:
+            assert (outcome.state, outcome.code, outcome.attempt) == (State.FAILED, "crashed", 1)
+        else:
+            assert (outcome.state, outcome.attempt) == (State.VERIFIED, 1)
+    assert {event.code for event in events if isinstance(event, Paused)} == {"worker-lost"}
