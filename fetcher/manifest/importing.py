@@ -121,6 +121,13 @@ class Importer:
         if staged.line <= source.through_line:
             raise ValueError(f"line {staged.line} is not after {source.through_line}")
         if not staging.write_assets(self._connection, self._next_id, now):
+            first = self._sources.current.first_asset_id
+            if not self._sources.stands(source_id) and staging.confirm(
+                self._connection, staged, source_id, source.layout_id, first
+            ):
+                batch = Whole(confirmed=staged.count)
+                self._write_position(batch, source, staged.through)
+                return batch
             rows = staging.rows(self._connection, staged.line)
             return self.write(source_id, rows, staged.through, now)
         self._connection.execute(
@@ -129,7 +136,7 @@ class Importer:
         tallies = TallyChanges()
         for subset, n, size in staging.counted(self._connection):
             tallies.shift((subset, PENDING, 0), n, size, 0)
-        batch = Whole(staged.count)
+        batch = Whole(new=staged.count)
         self._write_position(batch, source, staged.through)
         tallies.write(self._connection)
         self._leases.offer(staging.first_by_host(self._connection, self._next_id))

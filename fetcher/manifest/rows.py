@@ -180,7 +180,9 @@ class Batch:
 
 
 class Whole:
-    """A batch of which every row is a new asset, written without a look at any."""
+    """A batch of which every row is a new asset, or every row confirms an older one of its own
+    source, written without a look at any.
+    """
 
     taken_from: Final[Mapping[int, int]] = {}
     bad: Final[Sequence[BadRow]] = ()
@@ -188,13 +190,10 @@ class Whole:
     changes: Final[Sequence[Change]] = ()
     duplicates: Final = 0
 
-    def __init__(self, count: int) -> None:
-        self.new = range(count)
-        self.gained = count
-
-    @property
-    def tally(self) -> RowTally:
-        return RowTally(self.gained, self.gained, 0, 0)
+    def __init__(self, *, new: int = 0, confirmed: int = 0) -> None:
+        self.new = range(new)
+        self.gained = new
+        self.tally = RowTally(new + confirmed, new + confirmed, 0, 0)
 
 
 def cut(text: str) -> str:

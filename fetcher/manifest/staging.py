@@ -235,6 +235,19 @@ DETAILS: Final = (
     "INSERT INTO main.details (asset_id, source_id, line, layout_id, extra) "
     f"SELECT ?1 - 1 + n, ?2, ?3 - 1 + n, ?4, extra FROM {SCHEMA}.rows"
 )
+_AS_THEY_WERE: Final = (
+    f"FROM {SCHEMA}.rows AS r CROSS JOIN main.assets AS a ON a.image_id = r.image_id "
+    "CROSS JOIN main.details AS d ON d.asset_id = a.asset_id "
+    "WHERE a.asset_id < ?1 AND d.source_id = ?2 AND d.line = ?3 - 1 + r.n AND d.layout_id = ?4 "
+    "AND a.url = r.url AND a.expected_size IS CAST(nullif(r.size, '') AS INTEGER) "
+    "AND a.expected_md5 IS nullif(r.md5, '') AND d.extra = r.extra "
+    "AND NOT EXISTS (SELECT 1 FROM main.seen AS s WHERE s.asset_id = a.asset_id)"
+)
+CONFIRMED: Final = f"SELECT count(*) {_AS_THEY_WERE}"
+SEEN: Final = (
+    "INSERT INTO main.seen (asset_id, source_id, line) "
+    f"SELECT a.asset_id, ?2, d.line {_AS_THEY_WERE}"
+)
 _COUNTED: Final = (
     f"SELECT json_group_array(json_array(id, rows, bytes)) FROM {SCHEMA}.subsets WHERE rows > 0"
 )
@@ -265,6 +278,24 @@ def write_assets(connection: sqlite3.Connection, first_id: int, now: int) -> boo
         known = False
     connection.execute("RELEASE staged")
     return not known
+
+
+def confirm(
+    connection: sqlite3.Connection,
+    staged: StagedRows,
+    source_id: int,
+    layout_id: int,
+    before: int,
+) -> bool:
+    """Whether all rows say what they said when an earlier import took them from the same lines of
+    the same source, into assets below ``before``, and none was met since; if so, that is noted. In
+    a transaction.
+    """
+    where = (before, source_id, staged.line, layout_id)
+    if connection.execute(CONFIRMED, where).fetchone()[0] != staged.count:
+        return False
+    connection.execute(SEEN, where)
+    return True
 
 
 def counted(connection: sqlite3.Connection) -> list[tuple[int, int, int]]:

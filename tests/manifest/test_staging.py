@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from fetcher.manifest import staging
 from fetcher.manifest.database import Database
 from fetcher.manifest.extras import DECODED
 from fetcher.manifest.staging import Stager
@@ -79,7 +81,9 @@ def rows_of(first: int, lines: Sequence[tuple[str, ...]]) -> list[Row]:
     ]
 
 
-def staged(manifest: Database, first: int, lines: Sequence[tuple[str, ...]]) -> StagedRows | None:
+def staged_by(
+    manifest: Database, first: int, lines: Sequence[tuple[str, ...]]
+) -> StagedRows | None:
     numbers = manifest.number_texts([LICENCE, "\\"])
     return Stager(Places(), "", [0], numbers).stage(first, lines)
 
@@ -113,7 +117,7 @@ def test_the_same_as_one_by_one(batches: list[list[tuple[str, ...]]]) -> None:
         for lines in batches:
             rows = rows_of(first, lines)
             tally = one_by_one.import_rows(1, rows, rows[-1].line)
-            ready = staged(at_once, first, lines)
+            ready = staged_by(at_once, first, lines)
             if ready is None:
                 at_once.import_rows(1, rows, rows[-1].line)
             else:
@@ -169,17 +173,82 @@ def test_only_one_batch_of_a_known_id_is_looked_at() -> None:
         for first in range(0, 40, 10):
             lines = [line(n) for n in range(first, first + 10)]
             lines[9] = line(0) if first == 20 else lines[9]
-            ready = staged(manifest, first + 2, lines)
+            ready = staged_by(manifest, first + 2, lines)
             assert ready is not None
             tally += manifest.import_staged(1, ready)
         assert batches == [10]
         assert tally == RowTally(40, 39, 1, 0)
 
 
+@settings(max_examples=100)
+@given(
+    before=st.lists(LINES, min_size=1, max_size=6),
+    after=st.lists(LINES, max_size=3),
+    same=st.integers(0, 6),
+    shifted=st.booleans(),
+)
+@example(before=[line(1), line(2)], after=[], same=6, shifted=False)
+@example(before=[line(1), line(2)], after=[], same=6, shifted=True)
+@example(before=[line(1), line(2)], after=[line(1)], same=1, shifted=False)
+@example(before=[line(1), line(2)], after=[line(2, title="another")], same=1, shifted=False)
+def test_a_list_read_again(
+    before: list[tuple[str, ...]], after: list[tuple[str, ...]], same: int, *, shifted: bool
+) -> None:
+    """What is as it was is told so at once; what is not, row by row."""
+    again = [*before[:same], *after] or [line(3)]
+    with opened() as one_by_one, opened() as at_once:
+        tallies = []
+        for manifest in (one_by_one, at_once):
+            for fingerprint, lines in (("1", before), ("2", again), ("3", again)):
+                first = 2 + (shifted and fingerprint == "2")
+                manifest.begin_source(INFO, fingerprint)
+                ready = staged_by(at_once, first, lines) if manifest is at_once else None
+                if ready is None:
+                    rows = rows_of(first, lines)
+                    tallies.append(manifest.import_rows(1, rows, rows[-1].line))
+                else:
+                    tallies.append(manifest.import_staged(1, ready))
+                manifest.finish_source(1)
+                if fingerprint == "2":
+                    seen = known(manifest)["seen"]
+                    tallies.append(RowTally(len(seen)))
+                manifest.finish_import()
+            check_laws(manifest._connection, manifest.tally())
+        assert tallies[:4] == tallies[4:]
+        assert known(at_once) == known(one_by_one)
+
+
+def test_no_statement_walks_over_a_table() -> None:
+    """But over the rows that are staged."""
+    ready = Stager(Places(), "", [], {}).stage(2, [line(1)])
+    assert ready is not None
+    with opened() as manifest:
+        staging.lay_beside(manifest._connection, ready)
+        for sql in (staging.ASSETS, staging.DETAILS, staging.CONFIRMED, staging.SEEN):
+            given = [None] * max(map(int, re.findall(r"\?(\d)", sql)))
+            steps = manifest._connection.execute("EXPLAIN QUERY PLAN " + sql, given)
+            scans = [step[-1] for step in steps if step[-1].startswith("SCAN")]
+            assert len(scans) == 1
+            assert scans[0] in {"SCAN r", "SCAN rows", "SCAN staged.rows"}
+
+
+def test_a_list_that_is_as_it_was_is_not_looked_at_row_by_row() -> None:
+    with opened() as manifest:
+        manifest.begin_source(INFO, "1")
+        ready = staged_by(manifest, 2, [line(n) for n in range(9)])
+        assert ready is not None
+        manifest.import_staged(1, ready)
+        manifest.finish_source(1)
+        manifest.finish_import()
+        manifest._importer.write = None  # type: ignore[method-assign, assignment]
+        manifest.begin_source(INFO, "2")
+        assert manifest.import_staged(1, ready) == RowTally(9, 9, 0, 0)
+
+
 def test_a_batch_before_the_place_of_reading_is_refused() -> None:
     with opened() as manifest:
         manifest.begin_source(INFO, "1")
-        ready = staged(manifest, 2, [line(1)])
+        ready = staged_by(manifest, 2, [line(1)])
         assert ready is not None
         manifest.import_staged(1, ready)
         before = known(manifest)
@@ -192,7 +261,7 @@ def test_settled_images_are_met_again_and_stay() -> None:
     lines = [line(n) for n in range(5)]
     with opened() as manifest:
         manifest.begin_source(INFO, "1")
-        ready = staged(manifest, 2, lines)
+        ready = staged_by(manifest, 2, lines)
         assert ready is not None
         manifest.import_staged(1, ready)
         manifest.finish_source(1)
