@@ -276,7 +276,7 @@ class Columns(_Section):
 class Source(_Section):
     columns: Columns = Columns()
     check_bytes: Annotated[int, _SIZE_OR_ZERO] = Field(
-        default=64 * MIB, description="How much of a list is checked before anything is fetched."
+        default=32 * MIB, description="How much of a list is checked before anything is fetched."
     )
 
 

@@ -45,7 +45,7 @@ from fetcher.source.table import RowMaker, Table, damaged, where
 from fetcher.source.text import blocks_of, record_reader, sample_records
 from fetcher.source.values import are_decimal
 
-CHECK_BYTES: Final = 64 * 1024 * 1024
+CHECK_BYTES: Final = 32 * 1024 * 1024
 _HEAD_ROWS: Final = 4096
 """About a MiB of an Open Images list."""
 
