@@ -88,6 +88,9 @@ class Stager:
         for table in (_ROWS_TABLE, _SUBSETS_TABLE, _HOSTS_TABLE):
             self._connection.execute(table)
 
+    def close(self) -> None:
+        self._connection.close()
+
     def stage(self, line: int, lines: Sequence[tuple[str, ...]]) -> StagedRows | None:
         """The rows of ``lines``, the first of which is ``line``; ``None`` if there is a URL among
         them that cannot be asked for.

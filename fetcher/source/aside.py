@@ -78,6 +78,8 @@ class Stager(Protocol):
 
     def stage(self, line: int, lines: Sequence[Cells]) -> StagedRows | None: ...
 
+    def close(self) -> None: ...
+
 
 MakeStager = Callable[[Places, str, Sequence[int], Mapping[str, int]], Stager]
 
@@ -132,6 +134,8 @@ class _Telling:
         finally:  # what could be read is told before what is wrong
             self._flush_span()
             self._flush_rows()
+            if self._stager is not None:
+                self._stager.close()
 
     def _add(self, row: Row | BadRow) -> None:
         self._rows.append(row)

@@ -6,7 +6,7 @@ import json
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -85,7 +85,8 @@ def staged_by(
     manifest: Database, first: int, lines: Sequence[tuple[str, ...]]
 ) -> StagedRows | None:
     numbers = manifest.number_texts([LICENCE, "\\"])
-    return Stager(Places(), "", [0], numbers).stage(first, lines)
+    with closing(Stager(Places(), "", [0], numbers)) as stager:
+        return stager.stage(first, lines)
 
 
 @contextmanager
@@ -132,7 +133,8 @@ def test_the_same_as_one_by_one(batches: list[list[tuple[str, ...]]]) -> None:
 def test_rows_without_subset_size_and_digest() -> None:
     lines = [("a1", "https://a.one.test/1", "https://a.one.test")]
     places = Places(0, None, 1, 2, None, None, ())
-    ready = Stager(places, "validation", [], {}).stage(2, lines)
+    with closing(Stager(places, "validation", [], {})) as stager:
+        ready = stager.stage(2, lines)
     assert ready is not None
     with opened() as manifest:
         manifest.begin_source(INFO, "1")
@@ -144,12 +146,14 @@ def test_rows_without_subset_size_and_digest() -> None:
 
 @pytest.mark.parametrize("host", ["https://a..test", "http://a.test:0", "https://-:x"])
 def test_what_cannot_be_asked_for_is_not_staged(host: str) -> None:
-    assert Stager(Places(), "", [], {}).stage(2, [line(1), line(2, host=host)]) is None
+    with closing(Stager(Places(), "", [], {})) as stager:
+        assert stager.stage(2, [line(1), line(2, host=host)]) is None
 
 
 def test_any_number_of_texts_that_were_taken_for_repeated() -> None:
     lines = [line(n, licence=f"{n}%") for n in range(3000)]
-    ready = Stager(Places(), "", [0], {}).stage(2, lines)
+    with closing(Stager(Places(), "", [0], {})) as stager:
+        ready = stager.stage(2, lines)
     assert ready is not None
     with opened() as manifest:
         manifest.begin_source(INFO, "1")
@@ -220,7 +224,8 @@ def test_a_list_read_again(
 
 def test_no_statement_walks_over_a_table() -> None:
     """But over the rows that are staged."""
-    ready = Stager(Places(), "", [], {}).stage(2, [line(1)])
+    with closing(Stager(Places(), "", [], {})) as stager:
+        ready = stager.stage(2, [line(1)])
     assert ready is not None
     with opened() as manifest:
         staging.lay_beside(manifest._connection, ready)
