@@ -284,7 +284,7 @@ def test_no_command_goes_over_a_growing_table_again_and_again(
         run("status", directory, "--json", ends=0)
         next((directory / "images").rglob("*.jpg")).write_bytes(b"harm")
         run("verify", directory, "--repair")
-        run("audit", later, "--sample", "50%")
+        run("audit", images, later, "--sample", "50%")
         run("audit", later, "--method", "get", to=bench.place / "audit")
         run("mirror", images, "--set", "store.layout=tar", to=bench.place / "tar")
         run("verify", bench.place / "tar", ends=0)
