@@ -250,14 +250,14 @@ def _held(image_list: LongList, settings: Settings, traffic: Traffic) -> Held | 
             pause=traffic.pace / _PIECES,
             spread=traffic.spread,
         )
-        most = in_flight * image_list.image.size
         with slow_web(options) as web:
             sets = (
                 "hosts.default.rate=unlimited",
                 f"hosts.default.concurrency={in_flight}",
                 "hosts.default.adapt=false",
                 f"fetch.concurrency={in_flight}",
-                f"fetch.memory={most}",
+                f"fetch.memory={in_flight}MiB",
+                "fetch.spool_above=1MiB",
             )
             run = watch(
                 _mirror(image_list, out, web, settings, *sets),
