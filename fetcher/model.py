@@ -344,6 +344,8 @@ class RowTally:
     accepted: int = 0
     duplicate: int = 0
     rejected: int = 0
+    new: int = field(default=0, compare=False)
+    """Of the accepted, those that no list had before; known of what has just been imported."""
 
     def __add__(self, other: RowTally) -> RowTally:
         return RowTally(
@@ -351,6 +353,7 @@ class RowTally:
             self.accepted + other.accepted,
             self.duplicate + other.duplicate,
             self.rejected + other.rejected,
+            self.new + other.new,
         )
 
 

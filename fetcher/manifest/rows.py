@@ -105,7 +105,8 @@ class Batch:
         """Of this batch alone."""
         accepted = len(self.new) + self._still_accepted + len(self.changes)
         rejected = len(self.bad) + len(self.conflicts)
-        return RowTally(accepted + self.duplicates + rejected, accepted, self.duplicates, rejected)
+        read = accepted + self.duplicates + rejected
+        return RowTally(read, accepted, self.duplicates, rejected, len(self.new))
 
     @property
     def gained(self) -> int:
@@ -193,7 +194,7 @@ class Whole:
     def __init__(self, *, new: int = 0, confirmed: int = 0) -> None:
         self.new = range(new)
         self.gained = new
-        self.tally = RowTally(new + confirmed, new + confirmed, 0, 0)
+        self.tally = RowTally(new + confirmed, new + confirmed, 0, 0, new)
 
 
 def cut(text: str) -> str:

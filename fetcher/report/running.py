@@ -54,7 +54,7 @@ class RunningTally:
             for outcome in event.outcomes:
                 self._settled(outcome)
         elif isinstance(event, RowsImported):
-            self.states[State.PENDING] += event.tally.accepted
+            self.states[State.PENDING] += event.tally.new
         elif isinstance(event, ImportFinished):
             self.importing = False
         elif isinstance(event, Paused):

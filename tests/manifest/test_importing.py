@@ -142,7 +142,8 @@ def test_a_list_that_grew_adds_only_what_is_new(path: Path) -> None:
         import_all(manifest, rows)
         settle(manifest)
     with database(path) as manifest:
-        assert import_all(manifest, [*rows, row(9)], fingerprint="2") == RowTally(5, 5)
+        read = import_all(manifest, [*rows, row(9)], fingerprint="2")
+        assert (read, read.new) == (RowTally(5, 5), 1)
         assert manifest.tally().rows == RowTally(5, 5)
         assert [asset.image_id for asset in lease(manifest)] == [row(9).image_id]
 
