@@ -43,7 +43,8 @@ from fetcher.engine.worker import (
     Turn,
     work,
 )
-from fetcher.model import Fault
+from fetcher.model import Fault, Landed, Method
+from fetcher.policy import auditing
 from fetcher.policy.suspects import DEATHS, Suspects
 from fetcher.ports import Abandoned, Arrived, Errand, Refused, Report, Step
 
@@ -295,7 +296,7 @@ class ProcessCrew:
             worker.out[report.asset_id] = True
         elif not isinstance(report.result, Step):
             del worker.out[report.asset_id]
-            if self._suspects.deaths:
+            if self._suspects.deaths and comes_through(report.result):
                 self._suspects.cleared(report.asset_id)
 
     def _hand_on(self, reports: Sequence[Report]) -> None:
@@ -339,6 +340,17 @@ class ProcessCrew:
         """Another process in its place. Not by fork: by now there are threads, and a lock."""
         await asyncio.to_thread(dead.see_off)
         await self._engage(await asyncio.to_thread(self._hire, self._recipe, "spawn"))
+
+
+def comes_through(result: object) -> bool:
+    """Whether this is what the errand's asset was wanted for, or spends an attempt of it. What only
+    leads to another request clears nobody: not a redirect, not a rung of an audit, no silence.
+    """
+    if isinstance(result, Fault):
+        status = result.http_status
+        more = any(auditing.refuses(method, status) for method in Method)
+        return status is not None and not more
+    return isinstance(result, Landed | Refused)
 
 
 def _answer(asked: asyncio.Future[bool], *, reached: bool) -> None:

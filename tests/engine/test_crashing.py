@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 
+import pytest
+
 from fetcher.cli.mirroring import RealClock
 from fetcher.engine import EndReason, Engine, EngineOptions
 from fetcher.engine.processes import ProcessCrew, hired
@@ -20,6 +22,7 @@ from tests.fakes.recovery import ScriptedRecovery
 
 IMAGES = 80
 DEADLY = frozenset({3, 40, 79})
+PATIENCE = 60.0
 
 
 class Events(list[Event]):
@@ -47,12 +50,15 @@ async def mirror(manifest: MemoryManifest, crew: ProcessCrew, events: Events) ->
         ),
     )
     engine.no_more_to_come()
-    return (await engine.run()).reason
+    async with asyncio.timeout(PATIENCE):
+        return (await engine.run()).reason
 
 
-def test_deadly_images_fail_and_nothing_else_does() -> None:
+@pytest.mark.parametrize("deadly", ["kill", "astray"])
+def test_deadly_images_fail_and_nothing_else_does(deadly: str) -> None:
+    """Also where a redirect leads to them, which is harmless itself."""
     rows = [
-        row(n, f"http://h.test/{'kill' if n in DEADLY else 'later'}/{n}", str(n).encode() * 50)
+        row(n, f"http://h.test/{deadly if n in DEADLY else 'later'}/{n}", str(n).encode() * 50)
         for n in range(IMAGES)
     ]
     manifest, events = MemoryManifest(rows, group_of=str), Events()

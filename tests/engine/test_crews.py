@@ -15,14 +15,26 @@ from hypothesis import strategies as st
 from fetcher.engine import TaskCrew
 from fetcher.engine.courier import Courier
 from fetcher.engine.messages import pack_errand, pack_report, unpack
-from fetcher.engine.processes import GIVE_UP, Hired, ProcessCrew, WorkersLostError, hired
+from fetcher.engine.processes import (
+    GIVE_UP,
+    Hired,
+    ProcessCrew,
+    WorkersLostError,
+    comes_through,
+    hired,
+)
 from fetcher.model import (
+    Arrival,
     Asset,
+    Body,
     Expectation,
     Fault,
+    Found,
     Keep,
     Landed,
+    Method,
     Receipt,
+    Redirect,
     State,
     Validators,
     Verdict,
@@ -33,6 +45,7 @@ from tests.conformance.crew_suite import PATIENCE, Book, CrewSuite, errand
 from tests.fakes.byurl import ByUrlRecipe
 
 WIDE = 64
+RECEIPT = Receipt(3, "md5", None, "http://h.test/image/1", 200)
 
 
 class Resending(Book):
@@ -257,6 +270,30 @@ def test_workers_that_were_never_used_are_seen_off() -> None:
     with hired(ByUrlRecipe(), 3) as started:
         assert all(worker.lives for worker in started)
     assert not any(worker.lives for worker in started)
+
+
+@pytest.mark.parametrize(
+    ("result", "clears"),
+    [
+        (Landed(1, RECEIPT, Verdict(State.VERIFIED, None, Keep.STORE), "path"), True),
+        (Refused(1, Fault("md5-mismatch")), True),
+        (Fault("http-404", http_status=404), True),
+        (Fault("http-5xx", http_status=503), True),
+        (Fault("truncated", http_status=200), True),
+        (Fault("connect-timeout"), False),
+        (Fault("connection-reset"), False),
+        # They may be about the method: an audit asks once more.
+        (Fault("http-4xx", http_status=405), False),
+        (Fault("http-403", http_status=403), False),
+        (Fault("http-4xx", http_status=416), False),
+        (Redirect(302, "http://h.test/elsewhere"), False),
+        (Found(Method.HEAD, 200, 3, "image/jpeg", "http://h.test/image/1"), False),
+        (Arrival(Body(3), 200, None, "http://h.test/robots.txt"), False),
+        (Abandoned(), False),
+    ],
+)
+def test_what_only_leads_on_clears_no_suspect(result: object, clears: bool) -> None:  # noqa: FBT001
+    assert comes_through(result) is clears
 
 
 # Messages.

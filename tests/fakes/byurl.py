@@ -41,6 +41,8 @@ class ByUrlTransport:
             return Fault("truncated", str(request.memory), partial=request.partial)
         if kind == "moved":
             return Redirect(302, "http://h.test/elsewhere")
+        if kind == "astray":
+            return Redirect(302, f"http://h.test/kill/{number}")
         if kind == "refused":
             self._landing.refuse.append(Fault("disk-full", "no room"))
         return image((number if kind != "wrong" else "x").encode() * 50, request.url)
