@@ -54,8 +54,8 @@ Broken = Callable[[BaseException], None]
 ALONE: Final = 8
 """Requests in flight to one host group that a worker should have before a second one joins in."""
 GIVE_UP: Final = 8
-"""Workers that may die, or culprits that may be found, one after another without a single report:
-more of them say that it is not the images.
+"""Workers that may die, or culprits that may be found, one after another before a worker has ended
+anything: more of them say that it is not the images. To be sent or to arrive is no end.
 """
 _GROUPS_REMEMBERED: Final = 4_096
 
@@ -286,7 +286,6 @@ class ProcessCrew:
             elif isinstance(message, Broke):
                 self._broken(WorkerBrokeError(message.traceback))
         if reports:
-            self._lost_in_a_row = self._found_in_a_row = 0
             self._hand_on(reports)
         if worker is self._cell:
             self._fill_cell()
@@ -296,6 +295,8 @@ class ProcessCrew:
             worker.out[report.asset_id] = True
         elif not isinstance(report.result, Step):
             del worker.out[report.asset_id]
+            if not isinstance(report.result, Abandoned):
+                self._lost_in_a_row = self._found_in_a_row = 0
             if self._suspects.deaths and comes_through(report.result):
                 self._suspects.cleared(report.asset_id)
 

@@ -70,6 +70,19 @@ class Resending(Book):
         super().deliver(reports)
 
 
+class Doomed(Book):
+    """A book of images of which each kills its worker, with a rate."""
+
+    def deliver(self, reports: Sequence[Report]) -> None:
+        for _, result, _ in reports:
+            if not isinstance(result, Step):
+                asyncio.get_running_loop().call_later(0.05, self.send_another)
+        super().deliver(reports)
+
+    def send_another(self) -> None:
+        self.crew.send(errand(len(self.reports), "fatal")._replace(leave=True))
+
+
 class TestTaskCrew(CrewSuite):
     @pytest.fixture
     async def crew(self) -> TaskCrew:
@@ -229,6 +242,17 @@ class TestProcessCrew(CrewSuite):
         assert isinstance(book.errors[0], WorkersLostError)
         assert str(GIVE_UP) in str(book.errors[0])
         book.next.clear()
+        await crew.close(0.0)
+
+    async def test_a_request_that_was_sent_is_no_sign_of_health(self, crew: ProcessCrew) -> None:
+        """Steps are reported where there is a rate, and an arrival is not its end either."""
+        book = Doomed(crew)
+        await book.start()
+        book.send_another()
+        await book.until_ended(10_000)
+        assert isinstance(book.errors[0], WorkersLostError)
+        steps = sum(report.result is Step.SENT for report in book.reports)
+        assert steps == GIVE_UP
         await crew.close(0.0)
 
     async def test_a_host_group_that_may_ask_little_is_asked_by_one_worker(

@@ -31,7 +31,7 @@ class ByUrlTransport:
         await _wait(kind)
         if kind == "bug":
             raise ZeroDivisionError("a bug")
-        if kind == "kill":
+        if kind in {"kill", "fatal"}:
             os.kill(os.getpid(), signal.SIGKILL)
         if kind == "pid":
             return Fault("http-404", str(os.getpid()))
@@ -55,7 +55,7 @@ class ByUrlTransport:
 
 
 async def _wait(kind: str) -> None:
-    if kind == "later":
+    if kind in {"later", "fatal"}:
         await asyncio.sleep(0.05)
     if kind == "never":
         await asyncio.Event().wait()
