@@ -57,6 +57,9 @@ GIVE_UP: Final = 8
 """Workers that may die, or culprits that may be found, one after another before a worker has ended
 anything: more of them say that it is not the images. To be sent or to arrive is no end.
 """
+FIRST_WAIT: Final = 0.25
+LONGEST_WAIT: Final = 30.0
+"""Seconds until a worker's place is filled again when that was in vain: the first time, at most."""
 _GROUPS_REMEMBERED: Final = 4_096
 
 
@@ -80,7 +83,11 @@ class Hired:
             target=work, args=(theirs, recipe, inherited), name="fetcher-worker", daemon=True
         )
         with theirs:
-            self.process.start()
+            try:
+                self.process.start()
+            except BaseException:
+                self.end.close()
+                raise
 
     @property
     def lives(self) -> bool:
@@ -157,6 +164,8 @@ class ProcessCrew:
         self._lost_in_a_row = 0
         self._found_in_a_row = 0
         self._closing = False
+        self._ends = asyncio.Event()
+        """It is closing."""
         self._replacing: set[asyncio.Task[None]] = set()
 
     async def start(self, deliver: Deliver, broken: Broken) -> None:
@@ -235,6 +244,7 @@ class ProcessCrew:
     async def close(self, patience: float) -> None:
         if not self._closing:
             self._closing = True
+            self._ends.set()
             unsent = [Report(e.asset.asset_id, Abandoned()) for e in self._for_the_cell]
             self._for_the_cell.clear()
             self._hand_on(unsent)
@@ -329,18 +339,47 @@ class ProcessCrew:
             if culprit is not None:
                 self._lost_in_a_row = 0
                 self._found_in_a_row += 1
-            if max(self._lost_in_a_row, self._found_in_a_row) >= GIVE_UP:
-                self._broken(WorkersLostError(f"{GIVE_UP} worker processes died in a row"))
-            else:
+            if not self._gives_up():
                 task = asyncio.get_running_loop().create_task(self._replace(worker.hired))
                 self._replacing.add(task)
-                task.add_done_callback(self._replacing.discard)
+                task.add_done_callback(self._replaced)
         self._hand_on(lost)
+
+    def _gives_up(self, why: str = "") -> bool:
+        hopeless = max(self._lost_in_a_row, self._found_in_a_row) >= GIVE_UP
+        if hopeless:
+            self._broken(WorkersLostError(f"{GIVE_UP} worker processes died in a row{why}"))
+        return hopeless
 
     async def _replace(self, dead: Hired) -> None:
         """Another process in its place. Not by fork: by now there are threads, and a lock."""
-        await asyncio.to_thread(dead.see_off)
-        await self._engage(await asyncio.to_thread(self._hire, self._recipe, "spawn"))
+        vain = 0
+        while True:
+            try:
+                await asyncio.to_thread(dead.see_off)
+                if self._closing:
+                    return
+                one = await asyncio.to_thread(self._hire, self._recipe, "spawn")
+            except (OSError, MemoryError, RuntimeError) as error:  # of processes, memory, threads
+                vain += 1
+                self._lost_in_a_row += 1
+                if self._gives_up(f", or could not be started: {error!r}"):
+                    return
+                await self._wait_after(vain)
+            else:
+                await self._engage(one)
+                return
+
+    async def _wait_after(self, vain: int) -> None:
+        """Unless it closes meanwhile. ``vain``: how many in a row were of no use."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(FIRST_WAIT * 2.0 ** (vain - 1), LONGEST_WAIT)):
+                await self._ends.wait()
+
+    def _replaced(self, task: asyncio.Task[None]) -> None:
+        self._replacing.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._broken(error)
 
 
 def comes_through(result: object) -> bool:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fetcher.engine import TaskCrew
+from fetcher.engine import TaskCrew, processes
 from fetcher.engine.courier import Courier
 from fetcher.engine.messages import pack_errand, pack_report, unpack
 from fetcher.engine.processes import (
@@ -23,6 +23,7 @@ from fetcher.engine.processes import (
     comes_through,
     hired,
 )
+from fetcher.engine.worker import Recipe
 from fetcher.model import (
     Arrival,
     Asset,
@@ -253,6 +254,71 @@ class TestProcessCrew(CrewSuite):
         assert isinstance(book.errors[0], WorkersLostError)
         steps = sum(report.result is Step.SENT for report in book.reports)
         assert steps == GIVE_UP
+        await crew.close(0.0)
+
+    @pytest.mark.parametrize("failures", [GIVE_UP // 4, 10**6])
+    async def test_a_worker_that_cannot_be_started_is_tried_again(
+        self, workers: list[Hired], monkeypatch: pytest.MonkeyPatch, failures: int
+    ) -> None:
+        """For as long as that may be why: no memory left for a moment, or no process more."""
+        monkeypatch.setattr(processes, "FIRST_WAIT", 0.01)
+        left = [failures]
+
+        def hire(recipe: Recipe, method: str) -> Hired:
+            left[0] -= 1
+            if left[0] >= 0:
+                raise BlockingIOError(11, "Resource temporarily unavailable")
+            return Hired(recipe, method)
+
+        crew = ProcessCrew(ByUrlRecipe(), workers, lambda _: WIDE, hire)
+        book = Book(crew)
+        await book.start()
+        crew.send(errand(1, "kill"))
+        await book.until_ended(1)
+        await asyncio.wait(crew._replacing)
+        if failures < GIVE_UP:
+            assert (book.errors, len(crew._workers)) == ([], 2)
+            await crew.close(PATIENCE)
+        else:
+            assert isinstance(book.errors[0], WorkersLostError)
+            assert "Resource temporarily unavailable" in str(book.errors[0])
+            assert failures - left[0] == GIVE_UP - 1  # and the one that died
+            await crew.close(0.0)
+
+    async def test_closing_waits_for_no_worker_that_cannot_be_started(
+        self, workers: list[Hired], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(processes, "FIRST_WAIT", 1e6)
+        monkeypatch.setattr(processes, "LONGEST_WAIT", 1e6)
+        asked = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def hire(*_: object) -> Hired:
+            loop.call_soon_threadsafe(asked.set)
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+
+        crew = ProcessCrew(ByUrlRecipe(), workers, lambda _: WIDE, hire)
+        book = Book(crew)
+        await book.start()
+        crew.send(errand(1, "kill"))
+        async with asyncio.timeout(PATIENCE):
+            await asked.wait()
+            await crew.close(0.0)
+        assert book.errors == []
+
+    async def test_a_bug_where_workers_are_started_is_told(self, workers: list[Hired]) -> None:
+        def hire(*_: object) -> Hired:
+            raise ZeroDivisionError
+
+        crew = ProcessCrew(ByUrlRecipe(), workers, lambda _: WIDE, hire)
+        book = Book(crew)
+        await book.start()
+        crew.send(errand(1, "kill"))
+        async with asyncio.timeout(PATIENCE):
+            while not book.errors:
+                book.news.clear()
+                await book.news.wait()
+        assert isinstance(book.errors[0], ZeroDivisionError)
         await crew.close(0.0)
 
     async def test_a_host_group_that_may_ask_little_is_asked_by_one_worker(
