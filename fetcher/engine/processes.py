@@ -59,7 +59,7 @@ anything: more of them say that it is not the images. To be sent or to arrive is
 """
 FIRST_WAIT: Final = 0.25
 LONGEST_WAIT: Final = 30.0
-"""Seconds until a worker's place is filled again when that was in vain: the first time, at most."""
+"""Seconds until a worker's place is filled again when that was in vain twice, and at most."""
 _GROUPS_REMEMBERED: Final = 4_096
 
 
@@ -129,6 +129,10 @@ def hired(recipe: Recipe, count: int) -> Iterator[list[Hired]]:
 class _Worker:
     hired: Hired
     pid: int | None
+    vain: int = 0
+    """How many before it, in its place and in a row, ended nothing or could not be started."""
+    of_use: bool = False
+    """It has ended something."""
     courier: Courier = field(init=False)
     out: dict[int, bool] = field(default_factory=dict)
     """Errands that it has not reported the end of: whether their images have arrived."""
@@ -271,8 +275,8 @@ class ProcessCrew:
             self._choices[group] = choice
         return choice
 
-    async def _engage(self, one: Hired) -> None:
-        worker = _Worker(one, one.process.pid)
+    async def _engage(self, one: Hired, vain: int = 0) -> None:
+        worker = _Worker(one, one.process.pid, vain)
         worker.courier = await Courier.over(
             one.end,
             lambda messages: self._heard(worker, messages),
@@ -306,6 +310,7 @@ class ProcessCrew:
         elif not isinstance(report.result, Step):
             del worker.out[report.asset_id]
             if not isinstance(report.result, Abandoned):
+                worker.of_use = True
                 self._lost_in_a_row = self._found_in_a_row = 0
             if self._suspects.deaths and comes_through(report.result):
                 self._suspects.cleared(report.asset_id)
@@ -340,7 +345,8 @@ class ProcessCrew:
                 self._lost_in_a_row = 0
                 self._found_in_a_row += 1
             if not self._gives_up():
-                task = asyncio.get_running_loop().create_task(self._replace(worker.hired))
+                vain = 0 if worker.of_use else worker.vain + 1
+                task = asyncio.get_running_loop().create_task(self._replace(worker.hired, vain))
                 self._replacing.add(task)
                 task.add_done_callback(self._replaced)
         self._hand_on(lost)
@@ -351,29 +357,29 @@ class ProcessCrew:
             self._broken(WorkersLostError(f"{GIVE_UP} worker processes died in a row{why}"))
         return hopeless
 
-    async def _replace(self, dead: Hired) -> None:
+    async def _replace(self, dead: Hired, vain: int) -> None:
         """Another process in its place. Not by fork: by now there are threads, and a lock."""
-        vain = 0
         while True:
+            if vain > 1:
+                await self._wait_after(vain)
             try:
                 await asyncio.to_thread(dead.see_off)
                 if self._closing:
                     return
                 one = await asyncio.to_thread(self._hire, self._recipe, "spawn")
             except (OSError, MemoryError, RuntimeError) as error:  # of processes, memory, threads
-                vain += 1
+                vain = max(2, vain + 1)
                 self._lost_in_a_row += 1
                 if self._gives_up(f", or could not be started: {error!r}"):
                     return
-                await self._wait_after(vain)
             else:
-                await self._engage(one)
+                await self._engage(one, vain)
                 return
 
     async def _wait_after(self, vain: int) -> None:
-        """Unless it closes meanwhile. ``vain``: how many in a row were of no use."""
+        """Unless it closes meanwhile."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(min(FIRST_WAIT * 2.0 ** (vain - 1), LONGEST_WAIT)):
+            async with asyncio.timeout(min(FIRST_WAIT * 2.0 ** min(vain - 2, 32), LONGEST_WAIT)):
                 await self._ends.wait()
 
     def _replaced(self, task: asyncio.Task[None]) -> None:

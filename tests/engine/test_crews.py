@@ -84,6 +84,13 @@ class Doomed(Book):
         self.crew.send(errand(len(self.reports), "fatal")._replace(leave=True))
 
 
+class Stillborn(ByUrlRecipe):
+    """Of workers that end before they have begun."""
+
+    def loop(self) -> asyncio.AbstractEventLoop:
+        raise SystemExit(1)
+
+
 class TestTaskCrew(CrewSuite):
     @pytest.fixture
     async def crew(self) -> TaskCrew:
@@ -284,6 +291,48 @@ class TestProcessCrew(CrewSuite):
             assert "Resource temporarily unavailable" in str(book.errors[0])
             assert failures - left[0] == GIVE_UP - 1  # and the one that died
             await crew.close(0.0)
+
+    async def test_places_in_which_workers_only_die_are_filled_ever_later(
+        self, workers: list[Hired], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """However healthy the others are; and who ended something is replaced at once."""
+        waits: list[int] = []
+
+        class Watched(ProcessCrew):
+            async def _wait_after(self, vain: int) -> None:
+                waits.append(vain)
+                await super()._wait_after(vain)
+
+        monkeypatch.setattr(processes, "FIRST_WAIT", 0.01)
+        bad = 4
+
+        def hire(recipe: Recipe, method: str) -> Hired:
+            recipe = Stillborn() if len(waits) < bad else recipe
+            return Hired(recipe, method)
+
+        crew = Watched(ByUrlRecipe(), workers, lambda _: WIDE, hire)
+        book = Book(crew)
+        await book.start()
+        crew.send(errand(0, "kill"))
+        await book.until_ended(1)
+        async with asyncio.timeout(PATIENCE):
+            n = 0
+            while len(crew._workers) < 2 or len(waits) < bad:
+                n += 1
+                crew.send(errand(n, "image"))  # most of them to the one that lives
+                await book.until_ended(n + 1)
+                await asyncio.sleep(0.01)
+        assert waits == [2, 3, 4, 5]
+        new = crew._workers[-1]
+        assert new.vain == 5
+        new.of_use = True
+        assert new.pid is not None
+        os.kill(new.pid, signal.SIGKILL)
+        async with asyncio.timeout(PATIENCE):
+            await new.gone.wait()
+            await asyncio.wait(crew._replacing)
+        assert (len(waits), crew._workers[-1].vain, book.errors) == (bad, 0, [])
+        await crew.close(PATIENCE)
 
     async def test_closing_waits_for_no_worker_that_cannot_be_started(
         self, workers: list[Hired], monkeypatch: pytest.MonkeyPatch
