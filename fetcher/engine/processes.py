@@ -165,6 +165,8 @@ class ProcessCrew:
         self._suspects = Suspects()
         self._cell: _Worker | None = None
         self._for_the_cell: deque[Errand] = deque()
+        self._put_off: list[Report] = []
+        """To be delivered, at the latest before the end of what they are about."""
         self._lost_in_a_row = 0
         self._found_in_a_row = 0
         self._closing = False
@@ -193,8 +195,8 @@ class ProcessCrew:
 
     def _to_the_cell(self, errand: Errand) -> None:
         if errand.leave:  # others may be sent meanwhile
-            put_off = Report(errand.asset.asset_id, Step.PUT_OFF)
-            asyncio.get_running_loop().call_soon(self._hand_on, [put_off])
+            self._put_off.append(Report(errand.asset.asset_id, Step.PUT_OFF))
+            asyncio.get_running_loop().call_soon(self._hand_on, [])
             errand = errand._replace(leave=False)
         self._for_the_cell.append(errand)
         if self._cell is None:
@@ -316,6 +318,9 @@ class ProcessCrew:
                 self._suspects.cleared(report.asset_id)
 
     def _hand_on(self, reports: Sequence[Report]) -> None:
+        if self._put_off:
+            reports = [*self._put_off, *reports]
+            self._put_off.clear()
         try:
             self._deliver(reports)
         except Exception as error:  # noqa: BLE001  a bug; the loop would only log it

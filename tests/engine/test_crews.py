@@ -194,6 +194,31 @@ class TestProcessCrew(CrewSuite):
         assert order == [2, 3]
         await crew.close(PATIENCE)
 
+    @pytest.mark.parametrize("ending", ["its worker dies", "the run ends"])
+    async def test_that_leave_is_given_back_is_told_before_the_end(
+        self, crew: ProcessCrew, ending: str
+    ) -> None:
+        """Also where that comes in the same turn of the loop."""
+        book = Book(crew)
+        await book.start()
+        crew._suspects.deaths = dict.fromkeys((1, 2), DEATHS - 1)
+        crew.send(errand(1, "never"))
+        await asyncio.sleep(0)
+        crew.send(errand(2, "never")._replace(leave=True))
+        if ending == "the run ends":
+            await crew.close(0.0)
+            assert book.of(2) == [Step.PUT_OFF, Abandoned()]
+            return
+        cell = crew._cell
+        assert cell is not None
+        assert cell.pid is not None
+        os.kill(cell.pid, signal.SIGKILL)
+        crew._lost(cell)
+        put_off, lost = book.of(2)
+        assert (put_off, isinstance(lost, Fault)) == (Step.PUT_OFF, True)
+        await crew.close(PATIENCE)
+        assert len(book.of(2)) == 2
+
     async def test_what_waits_for_the_cell_when_the_run_ends_is_abandoned(
         self, crew: ProcessCrew
     ) -> None:
