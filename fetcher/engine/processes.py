@@ -43,6 +43,7 @@ from fetcher.engine.worker import (
     Turn,
     work,
 )
+from fetcher.errors import WorkerBrokeError, WorkersLostError
 from fetcher.model import Fault, Landed, Method
 from fetcher.policy import auditing
 from fetcher.policy.suspects import DEATHS, Suspects
@@ -61,14 +62,6 @@ FIRST_WAIT: Final = 0.25
 LONGEST_WAIT: Final = 30.0
 """Seconds until a worker's place is filled again when that was in vain twice, and at most."""
 _GROUPS_REMEMBERED: Final = 4_096
-
-
-class WorkersLostError(Exception):
-    """Workers die faster than they work: a bug in one of them, or no memory left."""
-
-
-class WorkerBrokeError(Exception):
-    """A bug in a worker; the text is its traceback."""
 
 
 class Hired:
@@ -359,7 +352,7 @@ class ProcessCrew:
     def _gives_up(self, why: str = "") -> bool:
         hopeless = max(self._lost_in_a_row, self._found_in_a_row) >= GIVE_UP
         if hopeless:
-            self._broken(WorkersLostError(f"{GIVE_UP} worker processes died in a row{why}"))
+            self._broken(WorkersLostError(f"{GIVE_UP} worker processes died in a row{why}."))
         return hopeless
 
     async def _replace(self, dead: Hired, vain: int) -> None:

@@ -19,11 +19,11 @@ from fetcher.engine.processes import (
     GIVE_UP,
     Hired,
     ProcessCrew,
-    WorkersLostError,
     comes_through,
     hired,
 )
 from fetcher.engine.worker import Recipe
+from fetcher.errors import WorkersLostError
 from fetcher.model import (
     Arrival,
     Asset,
