@@ -61,6 +61,11 @@ anything: more of them say that it is not the images. To be sent or to arrive is
 FIRST_WAIT: Final = 0.25
 LONGEST_WAIT: Final = 30.0
 """Seconds until a worker's place is filled again when that was in vain twice, and at most."""
+GRACE: Final = 10.0
+"""Seconds that a worker whose time is over may say nothing. Then it hangs, stopped by a signal or
+in a library, and is killed.
+"""
+_LOOK: Final = 0.5
 _GROUPS_REMEMBERED: Final = 4_096
 
 
@@ -89,11 +94,18 @@ class Hired:
         except ValueError:  # it was seen off
             return False
 
+    def kill(self) -> None:
+        """It hangs. Nothing is lost that a crash would not lose."""
+        with suppress(ValueError):  # it was seen off
+            self.process.kill()
+
     def see_off(self) -> None:
         """Wait for its end, and give back what is held of it: descriptors, until that is done.
         Once is enough, twice does no harm.
         """
         with suppress(ValueError):  # it was done before
+            self.process.join(GRACE)  # it has nothing left to do
+            self.process.kill()
             self.process.join()
             self.process.close()
 
@@ -126,6 +138,8 @@ class _Worker:
     """How many before it, in its place and in a row, ended nothing or could not be started."""
     of_use: bool = False
     """It has ended something."""
+    heard: float = 0.0
+    """When it last said something, or was told to end; by the loop's clock."""
     courier: Courier = field(init=False)
     out: dict[int, bool] = field(default_factory=dict)
     """Errands that it has not reported the end of: whether their images have arrived."""
@@ -163,6 +177,8 @@ class ProcessCrew:
         self._lost_in_a_row = 0
         self._found_in_a_row = 0
         self._closing = False
+        self._until = 0.0
+        """When the workers' time is over."""
         self._ends = asyncio.Event()
         """It is closing."""
         self._replacing: set[asyncio.Task[None]] = set()
@@ -237,24 +253,41 @@ class ProcessCrew:
         return bool(await asked)
 
     def abandon(self) -> None:
+        self._until = asyncio.get_running_loop().time()
         for worker in self._workers:
             worker.courier.send(Abandon())
 
     async def close(self, patience: float) -> None:
-        if not self._closing:
+        now = asyncio.get_running_loop().time()
+        if self._closing:
+            if now + patience < self._until:
+                self.abandon()
+        else:
             self._closing = True
+            self._until = now + patience
             self._ends.set()
             unsent = [Report(e.asset.asset_id, Abandoned()) for e in self._for_the_cell]
             self._for_the_cell.clear()
             self._hand_on(unsent)
             for worker in self._workers:
+                worker.heard = now
                 worker.courier.send(Close(patience))
         if self._replacing:
             await asyncio.wait(self._replacing)
         for worker in tuple(self._workers):
-            await worker.gone.wait()
+            await self._until_gone(worker)
             worker.courier.close()
             await asyncio.to_thread(worker.hired.see_off)
+
+    async def _until_gone(self, worker: _Worker) -> None:
+        """It takes its leave, or it hangs: who is still landing says so now and then."""
+        while not worker.gone.is_set():
+            now = asyncio.get_running_loop().time()
+            if now > max(self._until, worker.heard) + GRACE:
+                worker.hired.kill()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK):
+                    await worker.gone.wait()
 
     def _choice(self, group: str) -> list[_Worker]:
         """The workers that may ask this host group; none if there is but the cell."""
@@ -271,7 +304,7 @@ class ProcessCrew:
         return choice
 
     async def _engage(self, one: Hired, vain: int = 0) -> None:
-        worker = _Worker(one, one.process.pid, vain)
+        worker = _Worker(one, one.process.pid, vain, heard=asyncio.get_running_loop().time())
         worker.courier = await Courier.over(
             one.end,
             lambda messages: self._heard(worker, messages),
@@ -283,6 +316,7 @@ class ProcessCrew:
             worker.courier.send(Close(0.0))
 
     def _heard(self, worker: _Worker, messages: Sequence[Any]) -> None:
+        worker.heard = asyncio.get_running_loop().time()
         reports: list[Report] = []
         for message in map(unpack, messages):
             if isinstance(message, Report):

@@ -411,6 +411,46 @@ class TestProcessCrew(CrewSuite):
         assert (len(asked["narrow"]), len(asked["wide"])) == (1, 2)
         await crew.close(PATIENCE)
 
+    async def test_a_worker_that_hangs_does_not_keep_the_run(
+        self, workers: list[Hired], crew: ProcessCrew, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Stopped, it does not even read that it is to end."""
+        monkeypatch.setattr(processes, "GRACE", 0.5)
+        book = Book(crew)
+        await book.start()
+        for n in range(8):
+            crew.send(errand(n, "never"))
+        hangs = crew._workers[0]
+        has = set(hangs.out)
+        assert hangs.pid is not None
+        os.kill(hangs.pid, signal.SIGSTOP)
+        closing = asyncio.create_task(crew.close(1e6))
+        await asyncio.sleep(0)
+        crew.abandon()  # the second signal
+        async with asyncio.timeout(PATIENCE):
+            await closing
+        lost = {r.asset_id for r in book.reports if isinstance(r.result, Fault)}
+        assert has
+        assert lost >= has
+        assert book.ended == 8
+        assert not any(worker.lives for worker in workers)
+
+    async def test_a_worker_that_says_something_does_not_hang(
+        self, crew: ProcessCrew, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(processes, "GRACE", 0.01)
+        await Book(crew).start()
+        late = crew._workers[0]
+        assert late.pid is not None
+        os.kill(late.pid, signal.SIGSTOP)
+        loop = asyncio.get_running_loop()
+        closing = asyncio.create_task(crew.close(0.0))
+        await asyncio.sleep(0)
+        spoke = late.heard = loop.time() + 1.0
+        async with asyncio.timeout(PATIENCE):
+            await closing
+        assert loop.time() > spoke
+
     async def test_signals_are_not_a_workers_business(
         self, crew: ProcessCrew, workers: list[Hired]
     ) -> None:
@@ -458,6 +498,15 @@ def test_workers_that_were_never_used_are_seen_off() -> None:
 )
 def test_what_only_leads_on_clears_no_suspect(result: object, clears: bool) -> None:  # noqa: FBT001
     assert comes_through(result) is clears
+
+
+def test_workers_that_hang_are_seen_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "GRACE", 0.1)
+    with hired(ByUrlRecipe(), 2) as started:
+        for worker in started:
+            assert worker.process.pid is not None
+            os.kill(worker.process.pid, signal.SIGSTOP)
+    assert not any(worker.lives for worker in started)
 
 
 # Messages.
