@@ -118,6 +118,12 @@ def test_where_no_file_can_be_is_said_before_the_manifest_is_read(
     assert "folder" in done.err
 
 
+def test_a_missing_format_is_told_with_all_there_are(mirrored: Bench) -> None:
+    done = fetcher("export", mirrored.directory)
+    refused(done, "Missing option '--as'", "\n    csv,\n", "\n    md5sums\n")
+    assert "\\t" not in done.err
+
+
 def test_states_are_chosen(mirrored: Bench) -> None:
     for options, ids in (
         (("--state", "gone"), ["dead"]),
