@@ -156,6 +156,56 @@ def test_manifests_that_cannot_be_read(command: str, odd: Path, mirrored: Bench)
     assert sorted(Path.cwd().iterdir()) == here
 
 
+@pytest.mark.parametrize(
+    "command", ["export --as csv --to", "report --as csv -o", "report --attribution"]
+)
+@pytest.mark.parametrize("by", ["its name", "a link", "another name"])
+def test_no_list_is_written_over(by: str, command: str, mirrored: Bench) -> None:
+    listed = mirrored.place / "images.csv"
+    data = listed.read_bytes()
+    target = listed
+    if by == "a link":
+        target = Path("link.csv")
+        target.symlink_to(listed)
+    elif by == "another name":
+        target = Path("hard.csv")
+        target.hardlink_to(listed)
+    name, *options = command.split()
+    done = fetcher(name, mirrored.directory, *options, target)
+    refused(done, f"{target} is an image list of this mirror")
+    assert (listed.read_bytes(), target.read_bytes()) == (data, data)
+    listed.rename("moved.csv")  # so nothing is lost
+    if by == "its name":
+        assert fetcher(name, mirrored.directory, *options, target).code == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "name", "form"),
+    [
+        ((), "a.csv", "csv"),
+        ((), "a.JSON", "json"),
+        ((), "a.parquet", "parquet"),
+        ((), "a.htm", "html"),
+        ((), "a", "html"),
+        (("--as", "csv"), "a.txt", "csv"),
+        (("--as", "csv"), "a.html", None),
+        (("--as", "html"), "a.csv", None),
+        (("--as", "json"), "a.parquet", None),
+    ],
+)
+def test_a_report_is_what_its_name_says(
+    given: tuple[str, ...], name: str, form: str | None, mirrored: Bench
+) -> None:
+    done = fetcher("report", mirrored.directory, *given, "-o", name)
+    if form is None:
+        refused(done, f"{name} has the name of another form than --as {given[1]}")
+        assert not Path(name).exists()
+        return
+    assert done.code == 0
+    begins = {"csv": b"figure,", "json": b"{", "parquet": b"PAR1", "html": b"<!"}
+    assert Path(name).read_bytes().lower().startswith(begins[form].lower())
+
+
 def test_commands_that_make_no_sense(mirrored: Bench) -> None:
     before = everything(mirrored.directory)
     here = sorted(Path.cwd().iterdir())
