@@ -18,7 +18,7 @@ from fetcher.cli.mirroring import Job, Result
 from fetcher.engine import EndReason
 from fetcher.errors import Exit
 from fetcher.model import Selection
-from fetcher.report.text import printable
+from fetcher.report.text import counted, printable
 from fetcher.source import read_ids
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -126,7 +126,8 @@ def explain(result: Result, console: Console, *, again: str, lost: str) -> None:
     rejected = result.tally.rows.rejected
     if rejected:
         console.print(
-            f"{rejected:,} rows cannot be used; the manifest's table rejected_rows says why."
+            f"{counted(rejected, 'row')} cannot be used; "
+            "the manifest's table rejected_rows says why."
         )
     if result.exit is Exit.OUR_FAULT:
         message = f"Stopped by a fault of our side: {ending.fault_code}: {printable(ending.detail)}"

@@ -21,6 +21,7 @@ from fetcher.policy.hosts import GroupRule, HostGroups
 from fetcher.report import credits as crediting
 from fetcher.report import data, html
 from fetcher.report.output import STDOUT, refuse_inside, refuse_lists, whole_file
+from fetcher.report.text import counted
 from fetcher.report.ticking import Ticker
 
 _WRITERS: Final[Mapping[str, Callable[..., None]]] = {
@@ -132,7 +133,7 @@ def _credits(directory: Path, path: Path, target: Path) -> None:
         refuse_lists(reader.lists(), target)
         rows = reader.listed(KEPT, kept=True)
         written = crediting.write(target, rows, about=str(directory))
-    click.echo(f"Written: {target}, with the credits of {written:,} images", err=True)
+    click.echo(f"Written: {target}, with the credits of {counted(written, 'image')}", err=True)
 
 
 def _grouping(settings: Mapping[str, Any]) -> Grouping:

@@ -92,7 +92,7 @@ def test_what_they_say_is_what_status_says(mirrored: Bench) -> None:
 
 def test_what_remains_can_be_mirrored_from_the_export(mirrored: Bench) -> None:
     done = fetcher("export", mirrored.directory, "--as", "csv", "--to", "rest.csv")
-    assert (done.code, done.out, done.err) == (0, "", "1 images\n")
+    assert (done.code, done.out, done.err) == (0, "", "1 image\n")
     with Path("rest.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
     assert (row["ImageID"], row["Subset"], row["Title"]) == ("late", "train", "<b>&amp;</b>")

@@ -76,6 +76,11 @@ def test_a_selection_of_nothing_is_no_success(options: str, bench: Bench) -> Non
     refused(done, "No row of the lists was selected", "--subset")
 
 
+def test_one_row_that_cannot_be_used_is_one(bench: Bench) -> None:
+    listed = bench.rows([*ROWS, Row("bad", "http://a.test/x.jpg", "many")])
+    assert "1 row cannot be used;" in bench.mirror(listed).err
+
+
 def test_one_bad_list_among_good_ones(bench: Bench) -> None:
     listed = bench.rows(ROWS)
     refused(fetcher(*bench.command(listed, bench.place / "nowhere.csv")), "nowhere.csv")
