@@ -214,7 +214,8 @@ class Mirroring:
             if not tally.total and not job.selection.everything and result.exit is Exit.COMPLETE:
                 raise UsageError(
                     "No row of the lists was selected.",
-                    hint="Look at --subset and --ids, and at what the lists call their subsets.",
+                    hint="Look at --subset and --ids, and at what the lists call their subsets. "
+                    "Nothing was fetched; the manifest has taken note of the run.",
                 )
             return result
 
