@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 import click
@@ -76,7 +75,9 @@ def _require_all_lists(job: Job) -> None:
         return  # there is none; or whoever opens it for writing brings it up to date, or says why
     named = {os.path.realpath(path) for path in job.lists}
     others = [
-        path for path in known if Path(path).is_file() and os.path.realpath(path) not in named
+        path
+        for path in known
+        if os.path.isfile(path) and os.path.realpath(path) not in named  # noqa: PTH113  never raises
     ]
     if others:
         shown = ", ".join(others[:_LISTS_NAMED]) + (", …" if len(others) > _LISTS_NAMED else "")
