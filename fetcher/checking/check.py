@@ -37,6 +37,8 @@ _COMMIT_EVERY: Final = 1.0
 _MEMBERS: Final = 1_024
 """Images of a shard that are looked up at once."""
 _SHARDS: Final = "shards"
+_PASSING: Final = frozenset({Kind.MISPLACED, Kind.UNCLAIMED})
+"""What a file is taken for, unless its bytes are known to have been recorded there."""
 _TOPS: Final = ("images", "mismatched", _SHARDS)
 
 
@@ -207,9 +209,13 @@ class Check:
         strays = self._book.strays(check_id, pairs)
         regular = {name.path for name in names if name.regular} if strays else set()
         for stray in strays:
+            if self._stopped():  # what lies here may have to be read
+                raise _StoppedError
             finding = _judge(stray, regular=stray.path in regular)
             if finding is None:
                 continue
+            if finding.kind in _PASSING and self._is_superseded(stray):
+                finding = Finding(Kind.SUPERSEDED, stray.path, finding.detail)
             if finding.kind is Kind.MISPLACED and self._gave_back(stray):
                 self._note([finding], stray.broken_at)
             else:
@@ -269,6 +275,16 @@ class Check:
         if self._examiner.examine(Record(stray.path, stray.size, stray.md5)) is not None:
             return False
         return self._aside.give_back(stray.path, stray.broken_at)
+
+    def _is_superseded(self, stray: Stray) -> bool:
+        """Whether these are whole the bytes that were recorded here, until a list changed what it
+        says of their image, or that was put back and went another way. (What is pending is not
+        told yet: a run may take the file up.)
+        """
+        if stray.once is None or stray.once[1] is None or stray.pending or stray.broken_at:
+            return False
+        self._examiner.forget()
+        return self._examiner.examine(Record(stray.path, *stray.once)) is None
 
     # What was found.
 

@@ -84,7 +84,7 @@ def main() -> NoReturn:
 
 def _echo(text: str) -> None:
     for line in text.split("\n")[:-1]:
-        click.echo(printable(line), err=True)
+        click.echo(printable(line.expandtabs(4)), err=True)  # click indents choices by a tab
 
 
 def _show(error: FetcherError) -> None:

@@ -11,7 +11,8 @@ from fetcher.cli import options
 from fetcher.manifest import ManifestReader
 from fetcher.model import KEPT, State
 from fetcher.report.interchange import FORMATS
-from fetcher.report.output import STDOUT, refuse_inside, whole_file
+from fetcher.report.output import STDOUT, refuse_inside, refuse_lists, whole_file
+from fetcher.report.text import counted
 
 REMAINS: Final = frozenset({State.PENDING, State.FAILED})
 """What another try may still get."""
@@ -61,8 +62,9 @@ def export(
     chosen = FORMATS[form]
     wanted = frozenset(map(State, states)) or (KEPT if chosen.kept else REMAINS)
     with ManifestReader(path) as reader:
+        refuse_lists(reader.lists(), target)
         images = reader.listed(wanted, by_url=chosen.by_url, kept=chosen.kept)
         with whole_file(target, binary=chosen.binary) as file:
             written = chosen.write(file, images, reader.extra_columns())
     left_out = f"; {written.skipped:,} cannot be told in this format" if written.skipped else ""
-    click.echo(f"{written.images:,} images{left_out}", err=True)
+    click.echo(f"{counted(written.images, 'image')}{left_out}", err=True)

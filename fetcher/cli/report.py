@@ -20,7 +20,8 @@ from fetcher.model import KEPT, HostBudget
 from fetcher.policy.hosts import GroupRule, HostGroups
 from fetcher.report import credits as crediting
 from fetcher.report import data, html
-from fetcher.report.output import STDOUT, refuse_inside, whole_file
+from fetcher.report.output import STDOUT, refuse_inside, refuse_lists, whole_file
+from fetcher.report.text import counted
 from fetcher.report.ticking import Ticker
 
 _WRITERS: Final[Mapping[str, Callable[..., None]]] = {
@@ -29,6 +30,7 @@ _WRITERS: Final[Mapping[str, Callable[..., None]]] = {
     "json": data.write_json,
     "parquet": data.write_parquet,
 }
+_SUFFIXES: Final[Mapping[str, str]] = {".htm": "html"} | {f".{form}": form for form in _WRITERS}
 _NEEDS: Final[Mapping[str, Callable[[], object]]] = {
     "html": html.require,
     "parquet": lambda: data.arrow("A report in Parquet"),
@@ -43,7 +45,7 @@ _NO_BUDGET: Final = HostBudget(None, 1, 1)
     "--as",
     "form",
     type=click.Choice(tuple(_WRITERS)),
-    help="What to write; html if not given.",
+    help="What to write; if not given, what the ending of FILE says, or html.",
 )
 @click.option(
     "-o",
@@ -85,7 +87,7 @@ def report(
             )
         _credits(directory, path, attribution)
         return
-    form = form or "html"
+    form = _form(form, output)
     target = output or (STDOUT if form in {"csv", "json"} else Path(f"report.{form}"))
     refuse_inside(directory, path, target)
     if form in _NEEDS:
@@ -95,6 +97,7 @@ def report(
         ManifestReader(path) as reader,
         Ticker(errors, time.monotonic, time.time) as ticker,
     ):
+        refuse_lists(reader.lists(), target)
         settings = reader.last_settings()
         tables = reader.figures(
             _grouping(settings), since, lambda name: ticker.tell(lambda: f"report  counting {name}")
@@ -113,12 +116,24 @@ def report(
         click.echo(f"Written: {target}", err=True)
 
 
+def _form(given: str | None, output: Path | None) -> str:
+    """What to write: as asked for, else as the file's name says."""
+    named = _SUFFIXES.get(output.suffix.lower()) if output is not None else None
+    if given is not None and named is not None and given != named:
+        raise UsageError(
+            f"{output} has the name of another form than --as {given}.",
+            hint=f"Give the file another ending, or ask for --as {named}.",
+        )
+    return given or named or "html"
+
+
 def _credits(directory: Path, path: Path, target: Path) -> None:
     refuse_inside(directory, path, target)
     with ManifestReader(path) as reader:
+        refuse_lists(reader.lists(), target)
         rows = reader.listed(KEPT, kept=True)
         written = crediting.write(target, rows, about=str(directory))
-    click.echo(f"Written: {target}, with the credits of {written:,} images", err=True)
+    click.echo(f"Written: {target}, with the credits of {counted(written, 'image')}", err=True)
 
 
 def _grouping(settings: Mapping[str, Any]) -> Grouping:

@@ -112,7 +112,12 @@ def verify(
                 observer=tell,
                 now=time.monotonic,
             ).run(standing)
-        summary = report.Summary(standing, ended.complete, book.counts(standing.check_id))
+        summary = report.Summary(
+            standing,
+            ended.complete,
+            book.counts(standing.check_id),
+            book.pending_again(standing.check_id),
+        )
         if as_json:
             report.write_json(
                 lambda text: click.echo(text, nl=False), summary, book.findings(standing.check_id)
@@ -124,7 +129,7 @@ def verify(
         errors.print("Stopped before the end. The same command goes on.")
         return Exit.STOPPED
     if summary.damaged and repair:
-        errors.print("What was broken is pending again; the command of the mirror fetches it.")
+        errors.print(_pending_again(summary.pending_again))
     return Exit.LOSSES if summary.damaged else Exit.COMPLETE
 
 
@@ -137,6 +142,13 @@ def _parts(sample: str | None) -> int:
             f"--sample: got {sample!r}.", hint="It takes a share such as 1/10, down to 1/999999."
         )
     return int(match[1])
+
+
+def _pending_again(n: int) -> str:
+    if not n:
+        return "No image is pending again."
+    images, they = ("image is", "it") if n == 1 else ("images are", "them")
+    return f"{n:,} {images} pending again; the command of the mirror fetches {they}."
 
 
 def _require_folders(root: str) -> None:

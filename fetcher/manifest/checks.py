@@ -52,10 +52,15 @@ _STORED: Final = (
     "WHERE a.asset_id > ? AND a.path IS NOT NULL AND a.asset_id % ? = ? "
     "ORDER BY a.asset_id LIMIT ?)"
 )
+_ONCE: Final = (
+    "SELECT json_array(o.size, o.md5) FROM past_states AS o WHERE o.asset_id = a.asset_id "
+    f"AND o.path IS NOT NULL AND {PATH.replace('a.path', 'o.path')} = v.path "
+    "ORDER BY o.id DESC LIMIT 1"
+)
 _STRAYS: Final = Bulk(
     "WITH v (path, stem) AS (VALUES {rows}), p (check_id) AS (VALUES (?)) "
     "SELECT json_group_array(json_array(v.path, a.asset_id, "
-    f"a.state = {PENDING}, s.name, {PATH}, a.expected_size, a.expected_md5, "
+    f"a.state = {PENDING}, s.name, json(({_ONCE})), {PATH}, a.expected_size, a.expected_md5, "
     "(SELECT path FROM findings WHERE check_id = p.check_id AND asset_id = a.asset_id))) "
     "FROM p CROSS JOIN v LEFT JOIN assets AS a ON a.image_id = v.stem "
     "LEFT JOIN subsets AS s ON s.id = a.subset_id "
@@ -89,6 +94,10 @@ _CASE_VARIANTS: Final = (
     "WHERE f.check_id = ? AND f.kind = 'extra' "
     "AND EXISTS (SELECT 1 FROM findings AS o WHERE o.check_id = f.check_id "
     "AND lower(o.path) = lower(f.path) AND o.kind = 'missing')"
+)
+_PENDING_AGAIN: Final = (
+    "SELECT count(*) FROM assets WHERE asset_id IN "
+    f"(SELECT asset_id FROM findings WHERE check_id = ?) AND state = {PENDING}"
 )
 
 
@@ -134,8 +143,10 @@ class CheckBook:
         """Those that are no stored image's place. A name is a path, and the image id in it."""
         with self._manifest.reading() as connection:
             return [
-                Stray(path, asset_id, bool(pending), subset or "", *rest)
-                for path, asset_id, pending, subset, *rest in _STRAYS.read(
+                Stray(
+                    path, asset_id, bool(pending), subset or "", once and (once[0], once[1]), *rest
+                )
+                for path, asset_id, pending, subset, once, *rest in _STRAYS.read(
                     connection, names, check_id
                 )
             ]
@@ -191,6 +202,12 @@ class CheckBook:
                 "UPDATE checks SET updated_at = ?1, ended_at = ?1 WHERE id = ?2",
                 (now, standing.check_id),
             )
+
+    def pending_again(self, check_id: int) -> int:
+        """How many of the images that the check has something to say of are pending now."""
+        with self._manifest.reading() as connection:
+            row = connection.execute(_PENDING_AGAIN, (check_id,)).fetchone()
+        return int(row[0])
 
     def counts(self, check_id: int) -> Counter[Kind]:
         with self._manifest.reading() as connection:

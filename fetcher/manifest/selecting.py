@@ -15,6 +15,9 @@ def selected(connection: sqlite3.Connection, selection: Selection) -> str:
     if selection.subsets is not None:
         known = connection.execute("SELECT id, name FROM subsets")
         wanted = [str(number) for number, name in known if name in selection.subsets]
+        # None of them was met yet: no asset has this number. (What SQLite sees to be false at once,
+        # such as IN (), leaves it no use for an index that a statement asks for.)
+        wanted = wanted or ["-1"]
         terms.append(f"a.subset_id IN ({', '.join(wanted)})")
     if selection.ids is not None:
         connection.execute("DROP TABLE IF EXISTS temp.picked")

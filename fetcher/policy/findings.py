@@ -76,7 +76,7 @@ KINDS: Final[dict[Kind, KindInfo]] = {
     ),
     Kind.SUPERSEDED: KindInfo(
         False,
-        "quarantined bytes, or a copy in a shard, of an image that was fetched again since",
+        "whole as once recorded, quarantined, or a copy in a shard, of an image recorded anew",
         "nothing; of a copy in a shard: --repair puts it aside, so that readers meet no other",
     ),
     Kind.LEFTOVER: KindInfo(
@@ -128,6 +128,8 @@ class Stray(NamedTuple):
     asset_id: int | None
     pending: bool
     subset: str
+    once: tuple[int | None, str | None] | None
+    """Size and MD5 of what was recorded at ``path`` before that image was opened again."""
     place: str | None
     """Where that image is recorded to be stored."""
     size: int | None

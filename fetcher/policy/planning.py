@@ -47,6 +47,11 @@ class Amount:
     unsized: int = 0
     """Images whose size is not."""
 
+    @property
+    def listed(self) -> int | None:
+        """Bytes; ``None`` if there are images and no size is listed of any."""
+        return self.bytes if self.unsized < self.images or not self.images else None
+
     def add(self, other: Amount) -> None:
         self.images += other.images
         self.bytes += other.bytes
@@ -106,12 +111,14 @@ def _middle(lower: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class GroupPlan:
-    """``seconds`` is ``None`` where no limit is set: it depends on host and network alone."""
+    """``seconds`` is ``None`` where no limit is set, and it depends on host and network alone; or
+    where the only one is of bytes, and none are listed. ``bytes`` are as in ``Amount.listed``.
+    """
 
     name: str
     hosts: int
     requests: int
-    bytes: int
+    bytes: int | None
     budget: HostBudget
     seconds: float | None
 
@@ -129,11 +136,11 @@ class Room:
 @dataclass(frozen=True, slots=True)
 class Need:
     """What the mirror takes on the disk, in bytes. Images of unknown size are taken to be of the
-    listed ones' mean.
+    listed ones' mean; if none is listed, nothing is known, which is ``None``.
     """
 
     files: int
-    images: int
+    images: int | None
     """Bytes, in whole blocks."""
     manifest: int
     folders: int
@@ -141,23 +148,29 @@ class Need:
     """How many sizes are guessed."""
 
     @property
-    def bytes(self) -> int:
-        return self.images + self.manifest + self.folders
+    def bytes(self) -> int | None:
+        return None if self.images is None else self.images + self.manifest + self.folders
 
 
-def need(survey: Survey) -> Need:
+def to_fetch(survey: Survey) -> Amount:
+    """All that will be asked for."""
     total = Amount()
     for _, amount in survey.to_fetch():
         total.add(amount)
+    return total
+
+
+def need(survey: Survey) -> Need:
+    total = to_fetch(survey)
     sized = total.images - total.unsized
-    mean = survey.rounded / sized if sized else 0.0
+    guess = survey.rounded * total.unsized / sized if sized else 0.0
     accepted = survey.rows.accepted
     return Need(
         files=total.images,
-        images=survey.rounded + round(mean * total.unsized),
+        images=None if total.listed is None else survey.rounded + round(guess),
         manifest=round(accepted * (_ROW + _TEXT_TWICE + survey.text)),
         folders=total.images * _NAME,
-        guessed=total.unsized,
+        guessed=total.unsized if sized else 0,
     )
 
 
@@ -176,7 +189,7 @@ def by_group(
             name=group,
             hosts=len(hosts[group]),
             requests=amount.images,
-            bytes=amount.bytes,
+            bytes=amount.listed,
             budget=budget_of(group),
             seconds=least_seconds(amount, budget_of(group)),
         )
@@ -190,7 +203,7 @@ def least_seconds(amount: Amount, budget: HostBudget) -> float | None:
     limits = []
     if budget.rate is not None:
         limits.append(amount.images * (1 + HEADROOM) / budget.rate)
-    if budget.bandwidth is not None:
+    if budget.bandwidth is not None and amount.listed is not None:
         limits.append(amount.bytes / budget.bandwidth)
     return max(limits, default=None)
 

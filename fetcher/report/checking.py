@@ -21,6 +21,8 @@ class Summary:
     standing: Standing
     complete: bool
     counts: Mapping[Kind, int]
+    pending_again: int
+    """Of the images with findings."""
 
     @property
     def damaged(self) -> int:
@@ -38,6 +40,7 @@ def write_json(write: Callable[[str], object], summary: Summary, puts: Iterable[
         "files": standing.files,
         "bytes": standing.read,
         "damaged": summary.damaged,
+        "pending_again": summary.pending_again,
         "kinds": {str(kind): summary.counts.get(kind, 0) for kind in Kind},
     }
     write(json.dumps(head)[:-1] + ', "findings": [')

@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Final
@@ -38,6 +38,18 @@ def refuse_inside(directory: Path, manifest: Path, target: Path) -> None:
         raise UsageError(f"{target} is a folder.", hint="Name a file in it.")
     if not target.parent.is_dir():
         raise UsageError(f"There is no folder {target.parent}.", hint="Make it, or name another.")
+
+
+def refuse_lists(lists: Iterable[str], target: Path) -> None:
+    """What a mirror reads is not written over: ``UsageError`` for one of ``lists``."""
+    if target == STDOUT:
+        return
+    for path in lists:
+        with suppress(OSError):  # one of the two is not there
+            if target.samefile(path):
+                raise UsageError(
+                    f"{target} is an image list of this mirror.", hint="Name another file."
+                )
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from fetcher.report.text import duration, printable, rate, size
 
 SHOWN: Final = 12
 """Hosts, groups and subsets that are shown; JSON has all of them."""
+_UNKNOWN: Final = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +40,18 @@ class Plan:
 
     @property
     def missing(self) -> int | None:
-        """Bytes that are not free and will be needed; 0 if it fits."""
-        if self.room is None:
+        """Bytes that are not free and will be needed; 0 if it fits, ``None`` if nobody knows."""
+        if self.room is None or self.need.bytes is None:
             return None
         have = self.have.stored_bytes if self.have is not None else 0
         return max(0, self.need.bytes - have - self.room.free)
 
 
 def as_dict(plan: Plan) -> dict[str, object]:
-    """The contract of ``plan --json``. Times are in seconds, ``null`` where nothing limits them."""
-    survey, need = plan.survey, plan.need
+    """The contract of ``plan --json``. Times are in seconds, ``null`` where nothing limits them;
+    bytes are ``null`` where there are images and the size of none is listed.
+    """
+    survey, need, total = plan.survey, plan.need, planning.to_fetch(plan.survey)
     rows = survey.rows
     return {
         "rows": {
@@ -62,8 +65,8 @@ def as_dict(plan: Plan) -> dict[str, object]:
         "invalid": planning.invalid(survey),
         "subsets": _amounts(planning.by_subset(survey)),
         "bytes": {
-            "expected": sum(amount.bytes for _, amount in survey.to_fetch()),
-            "unsized": sum(amount.unsized for _, amount in survey.to_fetch()),
+            "expected": total.listed,
+            "unsized": total.unsized,
         },
         "sizes": {
             "quantiles": {f"{share:g}": n for share, n in planning.quantiles(survey).items()},
@@ -176,8 +179,8 @@ def _groups(console: Console, plan: Plan) -> None:
         limits.append(f"{budget.concurrency} at once")
         table.add_row(
             f"{group.requests:,}",
-            size(group.bytes),
-            duration(group.seconds) if group.seconds is not None else "",
+            _known(group.bytes),
+            _least(group),
             ", ".join(limits),
             f"{group.hosts:,}",
             printable(group.name),
@@ -203,10 +206,12 @@ def _groups(console: Console, plan: Plan) -> None:
 def _disk(console: Console, plan: Plan) -> None:
     need = plan.need
     guessed = f", {need.guessed:,} sizes guessed by the mean" if need.guessed else ""
+    images = "images unknown, as no size is listed"
+    if need.images is not None:
+        images = f"images {size(need.images)} in whole blocks{guessed}"
     console.print(
-        f"\ndisk: {size(need.bytes)} for {need.files:,} files (images {size(need.images)} in whole "
-        f"blocks{guessed}, manifest about {size(need.manifest)}, folders about "
-        f"{size(need.folders)})",
+        f"\ndisk: {_known(need.bytes)} for {need.files:,} files ({images}, manifest about "
+        f"{size(need.manifest)}, folders about {size(need.folders)})",
         soft_wrap=True,
     )
     if plan.room is None:
@@ -225,12 +230,24 @@ def _first(amounts: Mapping[str, Amount]) -> list[tuple[str, Amount]]:
 
 
 def _expected(amount: Amount) -> str:
-    return size(amount.bytes) + (f" + {amount.unsized:,} unknown" if amount.unsized else "")
+    if amount.listed is None:
+        return _UNKNOWN
+    return size(amount.listed) + (f" + {amount.unsized:,} unknown" if amount.unsized else "")
+
+
+def _known(n: int | None) -> str:
+    return _UNKNOWN if n is None else size(n)
+
+
+def _least(group: GroupPlan) -> str:
+    if group.seconds is not None:
+        return duration(group.seconds)
+    return _UNKNOWN if group.budget.bandwidth is not None else ""
 
 
 def _amounts(amounts: Mapping[str, Amount]) -> dict[str, object]:
     return {
-        name: {"images": amount.images, "bytes": amount.bytes, "unsized": amount.unsized}
+        name: {"images": amount.images, "bytes": amount.listed, "unsized": amount.unsized}
         for name, amount in amounts.items()
     }
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -30,13 +31,15 @@ from fetcher.events import (
 from fetcher.model import State
 from fetcher.policy.groups import GroupStatus
 from fetcher.ports import Clock
-from fetcher.report import holds, text
+from fetcher.report import busy, holds, text
+from fetcher.report.busy import GAP
 from fetcher.report.running import RunningTally
 
-GROUPS_SHOWN: Final = 8
 GROUPS_IN_LOG: Final = 3
 REDRAW: Final = 0.25
 LINE_EVERY: Final = 10.0
+_WIDEST_BAR: Final = 30
+_LEAST_BAR: Final = 5
 
 # A terminal that is gone, a pipe whose reader is: no reason to stop a run of weeks. The console
 # itself would end the process on a broken pipe.
@@ -110,7 +113,8 @@ class Progress:
         stamp = datetime.fromtimestamp(self._clock.wall(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         # As a Text it is not searched for markup and emoji, which a name may look like.
         try:
-            self._console.print(Text(f"{stamp}  {sentence}"), soft_wrap=True)
+            # In a log it is one line, on a terminal it breaks between words.
+            self._console.print(Text(f"{stamp}  {sentence}"), soft_wrap=not self._live)
         except _NOBODY_READS:
             self._console.quiet = True
 
@@ -144,43 +148,38 @@ class Progress:
         tally, now = self._tally, self._clock.now()
         speed = tally.sample(now)
         done = tally.total - tally.pending
-        head = Table.grid(padding=(0, 2))
-        head.add_row(
-            Text(text.printable(self._title), style="bold"),
-            ProgressBar(total=max(tally.total, 1), completed=done, width=30),
-            f"{done:,} of {self._of()}",
-            text.duration(now - tally.started),
-            self._eta(),
-        )
+        head = self._head(done, text.duration(now - tally.started))
         pace = Text(
             f"{text.rate(speed.images)}  {text.size(speed.bytes)}/s  "
-            f"{text.size(tally.stored_bytes)} stored  {tally.retries:,} retries"
+            f"{text.size(tally.stored_bytes)} stored  "
+            f"{text.counted(tally.retries, 'retry', 'retries')}"
         )
         states = Text("  ").join(
             Text(f"{state} {n:,}", style=_COLOURS[state]) for state, n in _reached(tally)
         )
         return Group(head, pace, states or Text("nothing settled yet"), *self._notices(now))
 
+    def _head(self, done: int, passed: str) -> Table:
+        title = text.printable(self._title)
+        words = [f"{done:,} of {self._of()}", passed, self._eta()]
+        room = self._console.width - sum(map(cell_len, (title, *words))) - (len(words) + 1) * GAP
+        cells: list[RenderableType] = [Text(title, style="bold")]
+        if room >= _LEAST_BAR:
+            width = min(_WIDEST_BAR, room)
+            total = max(self._tally.total, 1)
+            cells.append(ProgressBar(total=total, completed=done, width=width))
+        head = Table.grid(padding=(0, GAP, 0, 0), pad_edge=False)
+        for _ in (*cells, *words):
+            head.add_column(no_wrap=True, overflow="ellipsis")
+        head.add_row(*cells, *map(Text, words))
+        return head
+
     def _notices(self, now: float) -> list[RenderableType]:
         notices: list[RenderableType] = []
         if self._tally.pause is not None:
             notices.append(Text(_sentence(self._tally.pause) or "", style="bold yellow"))
-        groups = sorted(self._groups(), key=lambda g: (g.in_flight, g.ready), reverse=True)
-        table = Table.grid(padding=(0, 2))
-        for group in groups[:GROUPS_SHOWN]:
-            table.add_row(
-                Text(text.printable(group.name), style="cyan"), *map(Text, self._cells(group, now))
-            )
-        if len(groups) > GROUPS_SHOWN:
-            table.add_row(f"… {len(groups) - GROUPS_SHOWN:,} more host groups")
-        notices.append(table)
+        notices.append(busy.table(self._groups(), now, self._console.width))
         return notices
-
-    def _cells(self, group: GroupStatus, now: float) -> list[str]:
-        cells = [f"{group.in_flight} of {group.concurrency} in flight", holds.allowed(group)]
-        cells.append(f"{group.waiting:,} waiting to retry" if group.waiting else "")
-        cells.append(holds.live(group, now))
-        return cells
 
 
 def _reached(tally: RunningTally) -> list[tuple[State, int]]:

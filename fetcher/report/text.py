@@ -51,6 +51,11 @@ def duration(seconds: float) -> str:
     return f"{secs}s"
 
 
+def counted(n: int, one: str, many: str = "") -> str:
+    """``1 retry``, ``2,000 retries``; ``many`` is ``one`` with an s if it is not given."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
 def rate(per_second: float) -> str:
     """``1,234/s``, ``3.2/s``."""
     return f"{per_second:,.0f}/s" if per_second >= 10 else f"{per_second:.1f}/s"  # noqa: PLR2004

@@ -6,6 +6,7 @@ use other names: the usual ones are known here, and any can be named in the conf
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Final
@@ -28,16 +29,17 @@ class ColumnNames:
     md5: str | None = None
 
 
-# In the order of preference, Open Images' own name first; compared without case, spaces, "_"
-# and "-", so that ``imageid`` stands for ImageID, image_id and "Image ID" alike. Left out are
-# names that as often mean something else: link, source, key, hash, checksum, length.
-_USUAL: Final = {
+USUAL: Final = {
     "id": ("imageid", "id"),
     "subset": ("subset", "split"),
     "url": ("originalurl", "imageurl", "imgurl", "url"),
     "size": ("originalsize", "sizebytes", "sizeinbytes", "filesize", "bytes", "size"),
     "md5": ("originalmd5", "md5", "md5sum", "md5base64", "md5hex", "contentmd5"),
 }
+"""In the order of preference, Open Images' own name first; compared without case, spaces, "_" and
+"-" (``plain``), so that ``imageid`` stands for ImageID, image_id and "Image ID" alike. Left out are
+names that as often mean something else: link, source, key, hash, checksum, length.
+"""
 
 # images_2016_08, first release and _v2: the one header that does not tell how ids are written.
 _FIRST_V1: Final = frozenset(
@@ -90,6 +92,8 @@ class Layout:
         return tuple(names)
 
 
+_LIKE_A_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
 TSV_HTTP_DATA: Final = "TsvHttpData-1.0"
 """The first line of a URL list for Google's Storage Transfer Service, which CVDF publishes."""
 
@@ -118,7 +122,7 @@ def resolve(header: Sequence[str], names: ColumnNames, where: str) -> Layout | N
         size=found["size"],
         md5=found["md5"],
         least=len(columns),
-        maybe_decimal=len(columns) == len(_FIRST_V1) and set(map(_plain, columns)) == _FIRST_V1,
+        maybe_decimal=len(columns) == len(_FIRST_V1) and set(map(plain, columns)) == _FIRST_V1,
     )
 
 
@@ -128,13 +132,27 @@ def no_url_column(header: Sequence[str], names: ColumnNames, where: str) -> Sour
         return _lacking("url", names.url, header, where)
     return SourceError(
         f"{where} is no image list: no column of its header holds URLs. {_listing(header)}",
-        hint="The first line must name the columns; say which has the URLs with "
-        "--set source.columns.url=NAME.",
+        hint=_how_to_name_urls([name.strip() for name in header]),
+    )
+
+
+def _how_to_name_urls(first_line: Sequence[str]) -> str:
+    urls = [name for name in first_line if _LIKE_A_URL.match(name)]
+    if urls and len(first_line) == 1:
+        return "If it is one URL a line, put a line first that says: url"
+    if urls:
+        return (
+            "Its first line has a URL in it: put a line first that names the columns, such as url."
+        )
+    return (
+        "The first line must name the columns. The URLs' is found by the names "
+        f"{', '.join(USUAL['url'])} (upper case, spaces, _ and - make no difference); any other "
+        "one is named with --set source.columns.url=NAME."
     )
 
 
 def is_id_column(name: str) -> bool:
-    return _plain(name) in _USUAL["id"]
+    return plain(name) in USUAL["id"]
 
 
 def _find(
@@ -148,8 +166,8 @@ def _find(
         if not exact and required:
             raise _lacking(role, wanted, columns, where)
         return _only(exact, role, columns, where)
-    for usual in _USUAL[role]:
-        alike = [at for at, name in enumerate(columns) if _plain(name) == usual]
+    for usual in USUAL[role]:
+        alike = [at for at, name in enumerate(columns) if plain(name) == usual]
         if alike:
             return _only(alike, role, columns, where)
     return None
@@ -185,7 +203,8 @@ def _listing(columns: Sequence[str]) -> str:
     return f"Its columns are: {', '.join(shown)}."
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """As names of columns are compared."""
     return name.casefold().translate(_IGNORED)
 
 

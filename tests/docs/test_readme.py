@@ -20,6 +20,7 @@ from fetcher.policy.codes import CODES
 from fetcher.policy.findings import KINDS
 from fetcher.policy.triage import MEANINGS
 from fetcher.source import REASONS
+from fetcher.source.columns import USUAL, plain
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 ROWS = [
@@ -102,6 +103,15 @@ def test_every_kind_of_mismatch_is_in_the_table_with_its_meaning() -> None:
     told = {row[2]: row[1] for row in ROWS if len(row) == 3}
     for kind, meaning in MEANINGS.items():
         assert meaning in told[f"`{kind}`"]
+
+
+def test_the_usual_names_of_columns_are_in_the_table_in_their_order() -> None:
+    heading = next(n for n, row in enumerate(ROWS) if row[1].startswith("found by"))
+    told = {
+        row[0].lower(): tuple(map(plain, re.findall(r"`([^`]+)`", row[1])))
+        for row in ROWS[heading + 2 : heading + 2 + len(USUAL)]
+    }
+    assert told == USUAL
 
 
 def test_every_exit_code_is_in_the_table() -> None:

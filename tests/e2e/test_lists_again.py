@@ -11,7 +11,7 @@ from fetcher.demo.images import md5_of, picture
 from fetcher.demo.steps import Answer, Picture
 from scripts.proofs import laws, mirrors
 from scripts.proofs.laws import Image
-from tests.e2e.conftest import Bench
+from tests.e2e.conftest import Bench, fetcher
 
 ROWS: Final = mirrors.gallery(30, size=600)
 OTHER: Final = picture("other", 700)
@@ -132,6 +132,15 @@ def test_a_subset(bench: Bench) -> None:
     assert bench.web.count() == 20
     assert bench.mirror(listed).code == 0
     assert bench.web.count() == 30
+
+
+def test_one_subset_after_the_other(bench: Bench) -> None:
+    """The second is new to the manifest, which has images already."""
+    listed = bench.rows(subsets(30))
+    for n, name in enumerate(("test", "train", "validation"), 1):
+        assert bench.mirror(listed, options=f"--subset {name}").code == 0
+        assert bench.web.count() == 10 * n
+    assert fetcher("audit", listed, *bench.command(listed)[2:], "--subset", "none").code == 2
 
 
 def test_ids(bench: Bench) -> None:

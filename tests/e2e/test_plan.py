@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def test_it_says_what_a_mirror_then_does(bench: Bench) -> None:
     assert plan["rejected"] == {"bad-size": 1, "conflicting-id": 1}
     assert [example["line"] for example in plan["examples"]] == [25, 24]
     assert plan["invalid"] == {"bad-scheme": 1}
-    assert plan["subsets"]["test"] == {"images": 1, "bytes": 0, "unsized": 1}
+    assert plan["subsets"]["test"] == {"images": 1, "bytes": None, "unsized": 1}
     assert plan["groups"]["staticflickr.com"]["seconds"] == pytest.approx(20 / 2 * 1.01)
     assert plan["seconds"] == plan["groups"]["staticflickr.com"]["seconds"]
     assert plan["disk"]["files"] == 21
@@ -65,6 +66,29 @@ def test_people_see_what_is_wrong_and_how_long_it_takes(bench: Bench) -> None:
     ):
         assert words in done.out, done.out
     assert "\x1b" not in done.out
+
+
+def test_of_a_list_without_sizes_nothing_is_made_up(bench: Bench) -> None:
+    listed = bench.rows([replace(row, size="") for row in mirrors.gallery(20)])
+    limits = ("--set", "hosts.default.rate=unlimited", "--set", "hosts.default.bandwidth=1MiB")
+    done = fetcher("plan", listed, "--to", bench.directory, "--json", *limits)
+    plan = done.json
+    assert plan["bytes"] == {"expected": None, "unsized": 20}
+    assert {entry["bytes"] for entry in plan["subsets"].values()} == {None}
+    assert {entry["bytes"] for entry in plan["hosts"].values()} == {None}
+    (group,) = plan["groups"].values()
+    assert (group["bytes"], group["seconds"], plan["seconds"]) == (None, None, None)
+    disk = plan["disk"]
+    assert (disk["bytes"], disk["images"], disk["missing"]) == (None, None, None)
+    assert (disk["files"], disk["guessed_sizes"]) == (20, 0)
+
+    done = fetcher("plan", listed, "--to", bench.directory, *limits)
+    assert "disk: unknown for 20 files (images unknown, as no size is listed, " in done.out
+    assert done.out.count("unknown") == 5  # with the subset, and two of the host group
+    assert " 0 B" not in done.out
+    # A limit of requests is one whatever the sizes are.
+    done = fetcher("plan", listed, "--rate", "2")
+    assert "at least 10s" in done.out
 
 
 def test_subsets_and_ids(bench: Bench) -> None:

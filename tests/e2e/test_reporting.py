@@ -92,7 +92,7 @@ def test_what_they_say_is_what_status_says(mirrored: Bench) -> None:
 
 def test_what_remains_can_be_mirrored_from_the_export(mirrored: Bench) -> None:
     done = fetcher("export", mirrored.directory, "--as", "csv", "--to", "rest.csv")
-    assert (done.code, done.out, done.err) == (0, "", "1 images\n")
+    assert (done.code, done.out, done.err) == (0, "", "1 image\n")
     with Path("rest.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
     assert (row["ImageID"], row["Subset"], row["Title"]) == ("late", "train", "<b>&amp;</b>")
@@ -116,6 +116,12 @@ def test_where_no_file_can_be_is_said_before_the_manifest_is_read(
     done = fetcher(name, mirrored.directory, *options, target)
     assert done.code == 2
     assert "folder" in done.err
+
+
+def test_a_missing_format_is_told_with_all_there_are(mirrored: Bench) -> None:
+    done = fetcher("export", mirrored.directory)
+    refused(done, "Missing option '--as'", "\n    csv,\n", "\n    md5sums\n")
+    assert "\\t" not in done.err
 
 
 def test_states_are_chosen(mirrored: Bench) -> None:
@@ -148,6 +154,56 @@ def test_manifests_that_cannot_be_read(command: str, odd: Path, mirrored: Bench)
         fetcher(name, mirrored.directory, *options, "--manifest", odd), "newer fetcher", "Upgrade"
     )
     assert sorted(Path.cwd().iterdir()) == here
+
+
+@pytest.mark.parametrize(
+    "command", ["export --as csv --to", "report --as csv -o", "report --attribution"]
+)
+@pytest.mark.parametrize("by", ["its name", "a link", "another name"])
+def test_no_list_is_written_over(by: str, command: str, mirrored: Bench) -> None:
+    listed = mirrored.place / "images.csv"
+    data = listed.read_bytes()
+    target = listed
+    if by == "a link":
+        target = Path("link.csv")
+        target.symlink_to(listed)
+    elif by == "another name":
+        target = Path("hard.csv")
+        target.hardlink_to(listed)
+    name, *options = command.split()
+    done = fetcher(name, mirrored.directory, *options, target)
+    refused(done, f"{target} is an image list of this mirror")
+    assert (listed.read_bytes(), target.read_bytes()) == (data, data)
+    listed.rename("moved.csv")  # so nothing is lost
+    if by == "its name":
+        assert fetcher(name, mirrored.directory, *options, target).code == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "name", "form"),
+    [
+        ((), "a.csv", "csv"),
+        ((), "a.JSON", "json"),
+        ((), "a.parquet", "parquet"),
+        ((), "a.htm", "html"),
+        ((), "a", "html"),
+        (("--as", "csv"), "a.txt", "csv"),
+        (("--as", "csv"), "a.html", None),
+        (("--as", "html"), "a.csv", None),
+        (("--as", "json"), "a.parquet", None),
+    ],
+)
+def test_a_report_is_what_its_name_says(
+    given: tuple[str, ...], name: str, form: str | None, mirrored: Bench
+) -> None:
+    done = fetcher("report", mirrored.directory, *given, "-o", name)
+    if form is None:
+        refused(done, f"{name} has the name of another form than --as {given[1]}")
+        assert not Path(name).exists()
+        return
+    assert done.code == 0
+    begins = {"csv": b"figure,", "json": b"{", "parquet": b"PAR1", "html": b"<!"}
+    assert Path(name).read_bytes().lower().startswith(begins[form].lower())
 
 
 def test_commands_that_make_no_sense(mirrored: Bench) -> None:

@@ -76,6 +76,24 @@ def test_a_selection_of_nothing_is_no_success(options: str, bench: Bench) -> Non
     refused(done, "No row of the lists was selected", "--subset")
 
 
+def test_what_a_selection_of_nothing_leaves(bench: Bench) -> None:
+    """As the table of exit codes says: DIR, and a manifest of no image."""
+    listed = bench.rows(ROWS)
+    done = fetcher(*bench.command(listed), "--subset", "validatoin")
+    refused(done, "Nothing was fetched; the manifest has taken note of the run")
+    assert [path.name for path in bench.directory.iterdir()] == ["manifest.sqlite"]
+    assert (bench.status()["total"], bench.web.count()) == (0, 0)
+    assert bench.mirror(listed).code == 0
+    before = bench.images()
+    refused(fetcher(*bench.command(listed), "--subset", "validatoin"), "Nothing was fetched")
+    assert bench.images() == before
+
+
+def test_one_row_that_cannot_be_used_is_one(bench: Bench) -> None:
+    listed = bench.rows([*ROWS, Row("bad", "http://a.test/x.jpg", "many")])
+    assert "1 row cannot be used;" in bench.mirror(listed).err
+
+
 def test_one_bad_list_among_good_ones(bench: Bench) -> None:
     listed = bench.rows(ROWS)
     refused(fetcher(*bench.command(listed, bench.place / "nowhere.csv")), "nowhere.csv")

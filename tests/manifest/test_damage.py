@@ -31,7 +31,7 @@ PAGE: Final = 4096
 CHANGES: Final = 60
 UNUSED: Final = {
     *("texts", "robots", "checks", "findings", "past_states", "host_memories", "triage", "shards"),
-    *("audits", "strata", "audited", "to_be_audited", "found_not_stored"),
+    *("audits", "strata", "audited", "to_be_audited", "found_not_stored", "past_files"),
     *("sqlite_autoindex_states_1", "sqlite_autoindex_codes_1"),
 }
 """Tables and indexes that these runs have no cause to read."""

@@ -68,6 +68,16 @@ def test_nothing_is_known_of_no_rows() -> None:
     assert planning.by_group(empty, group_of, BUDGETS.__getitem__) == []
 
 
+def test_nothing_is_known_of_images_without_sizes() -> None:
+    unsized = Survey(
+        rows=RowTally(2, 2, 0, 0), amounts={Kind("", "a.two.test", None): Amount(2, 0, 2)}
+    )
+    need = planning.need(unsized)
+    assert (need.files, need.images, need.bytes, need.guessed) == (2, None, None, 0)
+    (plan,) = planning.by_group(unsized, group_of, BUDGETS.__getitem__)
+    assert (plan.bytes, plan.seconds) == (None, None)
+
+
 @given(st.integers(1, 2**53))
 def test_a_bin_is_as_narrow_as_it_says(size: int) -> None:
     lower = planning.bin_of(size)

@@ -243,6 +243,22 @@ def test_no_list_at_all(tmp_path: Path, data: bytes, says: str) -> None:
     assert len(str(refused.value)) < 4000
 
 
+HINTS = (
+    (b"https://a.example/1.jpg\nhttps://a.example/2.jpg\n", "put a line first that says: url"),
+    (b"  HTTP://a.example/1.jpg\n", "put a line first that says: url"),
+    (b"a,https://a.example/1.jpg\n", "put a line first that names the columns"),
+    (b"ImageID,Link\na,https://a.example/1.jpg\n", "originalurl, imageurl, imgurl, url"),
+    (b'{"url": "https://a.example/1.jpg"}\n', "--set source.columns.url=NAME"),
+)
+
+
+@pytest.mark.parametrize(("data", "says"), HINTS)
+def test_how_to_make_a_list_of_it(tmp_path: Path, data: bytes, says: str) -> None:
+    with pytest.raises(SourceError) as refused:
+        images(write(tmp_path / "a.csv", data)).check()
+    assert says in refused.value.hint
+
+
 def fifo(path: Path) -> None:
     os.mkfifo(path)
 

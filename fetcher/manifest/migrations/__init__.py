@@ -18,6 +18,7 @@ from fetcher.manifest.migrations import (
     m7_triage,
     m8_shards,
     m9_checks_and_runs,
+    m10_past_files,
 )
 
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = tuple(
@@ -32,6 +33,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = tuple(
         m7_triage,
         m8_shards,
         m9_checks_and_runs,
+        m10_past_files,
     )
 )
 """By version: those at ``index`` lead from that version to the next."""
