@@ -7,6 +7,7 @@ import gc
 import os
 import signal
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
@@ -71,8 +72,11 @@ class Resending(Book):
         super().deliver(reports)
 
 
+@dataclass
 class Doomed(Book):
     """A book of images of which each kills its worker, with a rate."""
+
+    kind: str = "kill"
 
     def deliver(self, reports: Sequence[Report]) -> None:
         for _, result, _ in reports:
@@ -81,7 +85,7 @@ class Doomed(Book):
         super().deliver(reports)
 
     def send_another(self) -> None:
-        self.crew.send(errand(len(self.reports), "fatal")._replace(leave=True))
+        self.crew.send(errand(len(self.reports), self.kind)._replace(leave=True))
 
 
 class Stillborn(ByUrlRecipe):
@@ -267,25 +271,18 @@ class TestProcessCrew(CrewSuite):
         ] * 3
         await crew.close(PATIENCE)
 
-    async def test_workers_that_only_die_end_the_run(self, crew: ProcessCrew) -> None:
-        book = Book(crew, next=[errand(n, "kill") for n in range(10_000)])
-        await book.start()
-        crew.send(errand(10_000, "kill"))
-        await book.until_ended(20_000)
-        assert isinstance(book.errors[0], WorkersLostError)
-        assert str(GIVE_UP) in str(book.errors[0])
-        book.next.clear()
-        await crew.close(0.0)
-
-    async def test_a_request_that_was_sent_is_no_sign_of_health(self, crew: ProcessCrew) -> None:
-        """Steps are reported where there is a rate, and an arrival is not its end either."""
-        book = Doomed(crew)
+    @pytest.mark.parametrize(("kind", "sent"), [("kill", 0), ("fatal", GIVE_UP)])
+    async def test_workers_that_only_die_end_the_run(
+        self, crew: ProcessCrew, kind: str, sent: int
+    ) -> None:
+        """That a request was sent, which is told where there is a rate, is no sign of health."""
+        book = Doomed(crew, kind=kind)
         await book.start()
         book.send_another()
         await book.until_ended(10_000)
         assert isinstance(book.errors[0], WorkersLostError)
-        steps = sum(report.result is Step.SENT for report in book.reports)
-        assert steps == GIVE_UP
+        assert str(GIVE_UP) in str(book.errors[0])
+        assert sum(report.result is Step.SENT for report in book.reports) == sent
         await crew.close(0.0)
 
     @pytest.mark.parametrize("failures", [GIVE_UP // 4, 10**6])
