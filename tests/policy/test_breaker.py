@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fetcher.model import Fault, HostBudget
-from fetcher.policy.breaker import ALLOWANCE, THRESHOLD, Breaker, BreakerRule
+from fetcher.policy.breaker import PATIENCE, THRESHOLD, Breaker, BreakerRule
 from fetcher.policy.frontier import Dispatch, Drained, Frontier, WaitUntil
 from fetcher.policy.groups import Job
 from tests.policy.test_frontier import all_that_start, job_of, started
@@ -41,7 +41,7 @@ def test_it_holds_back_for_its_allowance_and_a_second_for_each_healthy_answer(
             well += 1
         elif breaker.failed(now, now):
             shut += breaker.opens_at - now
-    assert shut <= ALLOWANCE + well + 1e-6
+    assert shut <= PATIENCE + well + 1e-6
 
 
 @given(ANSWERS)
@@ -107,7 +107,7 @@ def test_a_group_that_is_down_for_good_comes_to_its_end() -> None:
     while not isinstance(decision := it.next(now), Drained):
         if isinstance(decision, Dispatch):
             jobs = [decision.job, *all_that_start(it, now)]
-            most = max(most, len(jobs)) if now > ALLOWANCE else most
+            most = max(most, len(jobs)) if now > PATIENCE else most
             attempts += len(jobs)
             now += 0.1
             for job in jobs:
@@ -116,7 +116,7 @@ def test_a_group_that_is_down_for_good_comes_to_its_end() -> None:
             assert isinstance(decision, WaitUntil)
             now = decision.at
     assert attempts == 500
-    assert now <= ALLOWANCE + 500 * 0.1
+    assert now <= PATIENCE + 500 * 0.1
     assert most == 8  # its whole budget again: it is down, not strained
 
 
