@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 import click
@@ -13,7 +12,9 @@ from rich.console import Console
 
 from fetcher.cli import asking
 from fetcher.cli.auditing import Auditing, Findings
-from fetcher.cli.mirroring import Job, run
+from fetcher.cli.crewing import crewed
+from fetcher.cli.job import Job
+from fetcher.cli.mirroring import run
 from fetcher.errors import ManifestUnusableError, UsageError
 from fetcher.manifest import AuditTerms, ManifestReader
 from fetcher.model import Method
@@ -55,7 +56,8 @@ def audit(*, method: str, sample: str | None, seed: int, **given: Any) -> int:
     terms = AuditTerms(Method(method), _size(sample), seed)
     errors = asked.console()
     findings = Findings()
-    result = run(job, errors, functools.partial(Auditing, terms, findings))
+    with crewed(job) as crew:
+        result = run(job, crew, errors, functools.partial(Auditing, terms, findings))
     about = _about(terms, sample, findings)
     if asked.as_json:
         click.echo(json.dumps(report.as_dict(about, result.tally, findings.strata)))
@@ -76,7 +78,9 @@ def _require_all_lists(job: Job) -> None:
         return  # there is none; or whoever opens it for writing brings it up to date, or says why
     named = {os.path.realpath(path) for path in job.lists}
     others = [
-        path for path in known if Path(path).is_file() and os.path.realpath(path) not in named
+        path
+        for path in known
+        if os.path.isfile(path) and os.path.realpath(path) not in named  # noqa: PTH113  never raises
     ]
     if others:
         shown = ", ".join(others[:_LISTS_NAMED]) + (", …" if len(others) > _LISTS_NAMED else "")

@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 
 from fetcher.cli import options
+from fetcher.demo import tls
 from fetcher.demo.tour import Tour
 from fetcher.errors import Exit, UsageError
 
@@ -26,6 +27,7 @@ def demo(directory: Path | None) -> int:
 
     A little web on this machine serves a small list with some rot in it.
     """
+    tls.require()
     console = Console()
     if directory is None:
         with tempfile.TemporaryDirectory(prefix="fetcher-demo-") as temporary:

@@ -88,7 +88,7 @@ def retry(
     if as_json:
         click.echo(json.dumps(report.as_dict(counts, dry_run=dry_run)))
     else:
-        report.show(Console(), counts, dry_run=dry_run)
+        report.show(Console(), counts, wanted, dry_run=dry_run)
     return Exit.COMPLETE
 
 

@@ -16,6 +16,16 @@ if TYPE_CHECKING:
 _LIFETIME = timedelta(days=7)
 
 
+def require() -> None:
+    """Raises ``MissingExtraError`` without the extra ``demo``; processes that come to need it have
+    nobody to tell.
+    """
+    try:
+        import trustme  # noqa: F401, PLC0415  see below
+    except ImportError as missing:
+        raise MissingExtraError("The tour's little web", extra="demo") from missing
+
+
 @dataclass(frozen=True, slots=True)
 class Authority:
     """Signs certificates for any name; whoever is given ``ca_pem`` accepts them."""

@@ -8,7 +8,7 @@ to do, and for a store where publishing waits for no disk.
 
     arrivals of one turn of the loop → finish the batch → deliver
 
-Larger bodies, and those that were spooled, go to finishing threads as ever.
+Larger bodies, compressed ones, and those that were spooled, go to finishing threads as ever.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ class PromptLanding:
 
     def submit(self, asset: Asset, arrival: Arrival) -> bool:
         data = arrival.body.data
-        if data is None or len(data) > SMALL:
+        if data is None or len(data) > SMALL or arrival.content_encoding is not None:
+            # What comes compressed may become as large as the byte cap allows.
             return self._others.submit(asset, arrival)
         if not self._arrived:
             self._loop.call_soon(self._land)

@@ -3,9 +3,9 @@
 It is ``ports.Manifest``, ``ports.RowBook`` and ``ports.RobotsBook``.
 
 One thread owns the connection; what is asked of it goes through a queue and comes back through a
-future. The queue is first come, first served, and an importer waits for each batch's reply before
-it sends the next, so a settlement waits for one batch at most. A lease that has to pass over many
-assets that nobody selected is cut into slices, for the same reason.
+future. It is first come, first served, but for rows to import, which let others pass for a while:
+so a settlement waits for one batch of them at most. A lease that is large, or has to pass over many
+assets that nobody selected, is cut into slices, for the same reason.
 
 A caller that is cancelled stops waiting; what it asked for is done all the same. A lease that
 nobody waits for any more is given back.
@@ -23,7 +23,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from fetcher.manifest.auditing import Audit, AuditTerms
 from fetcher.manifest.database import Database
@@ -48,6 +48,9 @@ from fetcher.ports import SourceCursor, StagedRows
 
 T = TypeVar("T")
 
+PATIENCE: Final = 4
+"""Other calls that a batch of rows lets pass: a lease and some settlements."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Call:
@@ -66,12 +69,14 @@ class _Calls:
     """What is asked of the thread, in its order; but patient calls let the others pass.
 
     Rows to import are patient: a lease that waited for a batch of them would leave the network
-    idle. They do get their turn, as nobody asks again before he was answered.
+    idle. But after ``PATIENCE`` others it is their turn.
     """
 
     def __init__(self) -> None:
         self._queue: SimpleQueue[_Call | None] = SimpleQueue()
         self._patient: deque[_Call] = deque()
+        self._passed = 0
+        """Calls since the last patient one."""
 
     def put(self, call: _Call | None) -> None:
         """``None`` is the end, after all that was put before."""
@@ -79,17 +84,20 @@ class _Calls:
 
     def take(self) -> _Call | None:
         """The next one; waits for it."""
-        while True:
+        while not self._patient or self._passed < PATIENCE:
             try:
                 call = self._queue.get(block=not self._patient)
             except Empty:
-                return self._patient.popleft()
+                break
             if call is None and self._patient:
                 self._queue.put(None)
-                return self._patient.popleft()
+                break
             if call is None or not call.patient:
+                self._passed += 1
                 return call
             self._patient.append(call)
+        self._passed = 0
+        return self._patient.popleft()
 
 
 class ManifestThread:

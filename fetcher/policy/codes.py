@@ -49,7 +49,8 @@ _TABLE: Final = (
         "blocked-address",
         _P,
         State.INVALID,
-        "leads to an address that is not public; see network.allow_private_addresses",
+        "leads to an address that is not public; see network.allow_private_addresses, "
+        "then fetcher retry DIR --code blocked-address",
     ),
     CodeInfo("insecure-redirect", _P, State.INVALID, "an https URL redirects to plain http"),
     # Whoever touches it dies.
@@ -86,7 +87,12 @@ _TABLE: Final = (
     CodeInfo("no-route", _L, State.PENDING, "this machine has no route to the network"),
     CodeInfo("network-down", _L, State.PENDING, "hosts of different owners all fell silent"),
     CodeInfo("out-of-descriptors", _L, State.PENDING, "this process may open no more files"),
-    CodeInfo("resolver-unreachable", _L, State.PENDING, "no name server answers"),
+    CodeInfo(
+        "resolver-unreachable",
+        _L,
+        State.PENDING,
+        "no name server answers, or it knows no name at all",
+    ),
     CodeInfo("proxy-unreachable", _L, State.PENDING, "the configured proxy does not answer"),
     CodeInfo("worker-lost", _L, State.PENDING, "a worker process died with the request"),
     CodeInfo("disk-full", _L, State.PENDING, "no room, or less than store.min_free, is left"),

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from fetcher.model import State
 from fetcher.policy.codes import CODES
+from fetcher.policy.reopening import Reopening
 from fetcher.report.text import printable
 
 Counts = Mapping[tuple[State, str | None], int]
@@ -25,10 +26,11 @@ def as_dict(counts: Counts, *, dry_run: bool) -> dict[str, object]:
     }
 
 
-def show(console: Console, counts: Counts, *, dry_run: bool) -> None:
+def show(console: Console, counts: Counts, wanted: Reopening, *, dry_run: bool) -> None:
     total = sum(counts.values())
     if not total:
-        console.print("Nothing in the manifest is so; nothing was changed.")
+        console.print(f"No image is {_described(wanted)}; nothing was changed.")
+        console.print("--state and --code say which images are meant; see fetcher status DIR.")
         return
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     table.add_column(justify="right")
@@ -42,6 +44,17 @@ def show(console: Console, counts: Counts, *, dry_run: bool) -> None:
         console.print(f"{total:,} would be put back to pending; nothing was changed.")
     else:
         console.print(f"{total:,} are pending again; the command of the mirror fetches them.")
+
+
+def _described(wanted: Reopening) -> str:
+    told = " or ".join(sorted(str(state) for state in wanted.states))
+    if wanted.codes is not None:
+        told += f", with code {' or '.join(sorted(wanted.codes))}"
+    if wanted.hosts is not None:
+        told += f", on {' or '.join(wanted.hosts)}"
+    if wanted.settled_by is not None:
+        told += ", for that long"
+    return printable(told)
 
 
 def _summed(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:

@@ -29,6 +29,7 @@ from fetcher.transport.connector import (
     CheckedResolver,
     LookUp,
     NameServers,
+    NeverANameError,
     is_address,
     system_look_up,
 )
@@ -153,12 +154,19 @@ class HttpTransport:
                 code == "connect-timeout" and origin.url.scheme == "http"
             )
             return "proxy-unreachable" if of_proxy else code
+        if code == "dns-not-found" and not await self._is_believed(error):
+            return "resolver-unreachable"
         unanswered = code == "connect-timeout" and self._servers.is_asked(origin.host)
         if code != "dns-failure" and not unanswered:
             return code
         if unanswered and self._servers.is_queued(origin.host):
             return "resolver-unreachable"  # ours: nobody has been asked
         return "dns-failure" if await self._servers.answer() else "resolver-unreachable"
+
+    async def _is_believed(self, error: Exception) -> bool:
+        """Whether there is no such name, and not a name server that knows none."""
+        cause = getattr(error, "os_error", error)
+        return isinstance(cause, NeverANameError) or await self._servers.finds_names()
 
 
 def _means_this_machine(name: str) -> bool:

@@ -43,6 +43,14 @@ LookUp = Callable[[str], Sequence[str]]
 """The addresses of a name, best first. Blocks. Raises ``OSError``, mostly ``socket.gaierror``."""
 
 
+CONTROL: Final = "example.com"
+"""Exists for ever (RFC 2606 section 3), wherever names of the Internet are known at all."""
+
+
+class NeverANameError(socket.gaierror):
+    """No name server has to be asked to know that there is no such name."""
+
+
 class BlockedAddressError(Exception):
     """A host has no address that may be connected to."""
 
@@ -79,6 +87,9 @@ class NameServers:
     ``EAI_AGAIN``, or no answer in time, may be the word of a name server on one name, or a sign
     that there is no name server. Only asking for another name tells: the witness is the name that
     was answered last.
+
+    "No such name" is believed of a name server that has found one. Behind a captive portal, or on a
+    network without a way out, one may say so of all; then a name that exists is asked for.
     """
 
     def __init__(self, look_up: LookUp, *, patience: float) -> None:
@@ -93,17 +104,19 @@ class NameServers:
         """Those of them that have found a thread."""
         self._witness: str | None = None
         self._hearing: asyncio.Task[bool] | None = None
+        self._has_found = False
+        self._trying: asyncio.Task[bool] | None = None
 
     async def addresses(self, name: str) -> Sequence[str]:
         """Raises ``OSError``, mostly ``socket.gaierror``."""
         if name == "invalid" or name.endswith(".invalid"):
             # RFC 6761 section 6.4: such names do not exist, and asking only leaks them.
-            raise socket.gaierror(socket.EAI_NONAME, f"{name} is reserved never to exist")
+            raise NeverANameError(socket.EAI_NONAME, f"{name} is reserved never to exist")
         self._asked.append(name)
         try:
             found = await self._ask(name, self._threads, self._put.append)
         except UnicodeError as error:
-            raise socket.gaierror(socket.EAI_NONAME, f"{name} cannot be a name") from error
+            raise NeverANameError(socket.EAI_NONAME, f"{name} cannot be a name") from error
         except OSError as error:
             if error.errno in _NO_SUCH_NAME:
                 self._witness = name
@@ -113,6 +126,7 @@ class NameServers:
             if name in self._put:
                 self._put.remove(name)
         self._witness = name
+        self._has_found = True
         return found
 
     async def _ask(
@@ -135,6 +149,22 @@ class NameServers:
         """Whether ``name`` is still to be asked for: all threads wait for other names."""
         return name in self._asked and name not in self._put
 
+    async def finds_names(self) -> bool:
+        """Whether any name is found; all who want to know at the same time share one question."""
+        if not self._has_found:
+            if self._trying is None or self._trying.done():
+                self._trying = asyncio.create_task(self._try_control())
+            self._has_found = await asyncio.shield(self._trying)
+        return self._has_found
+
+    async def _try_control(self) -> bool:
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._ask(CONTROL, self._witness_thread)
+        except OSError:  # a timeout is one too
+            return False
+        return True
+
     async def answer(self) -> bool:
         """Whether anybody answers; all who want to know at the same time share one question."""
         if self._witness is None:
@@ -152,9 +182,10 @@ class NameServers:
         return True
 
     async def close(self) -> None:
-        if self._hearing is not None:
-            self._hearing.cancel()
-            await asyncio.wait([self._hearing])
+        for question in (self._hearing, self._trying):
+            if question is not None:
+                question.cancel()
+                await asyncio.wait([question])
         for threads in (self._threads, self._witness_thread):
             threads.shutdown(wait=False, cancel_futures=True)
 

@@ -101,7 +101,8 @@ def test_nothing_is_so(bench: Bench) -> None:
     lost(bench)
     done = fetcher("retry", bench.directory, "--older-than", "1d")
     assert done.code == 0
-    assert "nothing was changed" in done.out
+    assert "No image is failed, for that long; nothing was changed" in done.out
+    assert "--state" in done.out
 
 
 def test_no_manifest(tmp_path: Path) -> None:

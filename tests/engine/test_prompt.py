@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -70,6 +71,18 @@ async def test_what_is_large_or_spooled_goes_to_threads(site: Site) -> None:
     await site.landing.close()
     await asyncio.sleep(0)
     assert sorted(one.asset_id for batch in site.delivered for one in batch) == [1, 2]
+
+
+async def test_what_comes_compressed_goes_to_threads(site: Site) -> None:
+    """Four hundred bytes may hold the loop for seconds."""
+    asset = Asset(1, "0001", "", "http://h.test/1.jpg", "", Expectation(4, None))
+    arrival = image(gzip.compress(JPEG), asset.url)._replace(content_encoding="gzip")
+    assert not site.landing.submit(asset, arrival)
+    await site.landing.close()
+    await asyncio.sleep(0)
+    ((landed,),) = site.delivered
+    assert isinstance(landed, Landed)
+    assert landed.receipt.size == len(JPEG)
 
 
 async def test_closing_lands_what_has_just_arrived(site: Site) -> None:

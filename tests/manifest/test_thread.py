@@ -12,7 +12,7 @@ import pytest
 from fetcher.errors import LockedError, ManifestUnusableError
 from fetcher.manifest import ManifestThread, RunInfo
 from fetcher.manifest.database import Database
-from fetcher.manifest.thread import _Call, _Calls
+from fetcher.manifest.thread import PATIENCE, _Call, _Calls
 from fetcher.model import LeaseRequest, Selection, State
 from fetcher.ports import Manifest, RowBook
 from tests.conformance.manifest_suite import group_of, leased, outcome, row
@@ -119,6 +119,20 @@ async def test_rows_to_import_let_everything_else_pass() -> None:
     put("more rows", patient=True)
     calls.put(None)
     assert (take(), take(), take()) == ("rows", "more rows", None)
+
+
+async def test_rows_to_import_do_get_their_turn() -> None:
+    """Also while leases and settlements are asked for by turns, without end."""
+    loop = asyncio.get_running_loop()
+    calls = _Calls()
+    calls.put(_Call(lambda _: "rows", None, loop, loop.create_future(), patient=True))
+    taken = []
+    for _ in range(2 * PATIENCE):
+        calls.put(_Call(lambda _: "lease", None, loop, loop.create_future()))
+        call = calls.take()
+        assert call is not None
+        taken.append(call.ask(None))  # type: ignore[arg-type]
+    assert taken.count("rows") == 1
 
 
 async def test_an_error_is_raised_where_it_was_asked_for(

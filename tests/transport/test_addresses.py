@@ -17,6 +17,7 @@ from fetcher.demo.steps import status
 from fetcher.demo.web import Web
 from fetcher.transport import connector
 from fetcher.transport.connector import (
+    CONTROL,
     BlockedAddressError,
     CheckedResolver,
     Detour,
@@ -334,8 +335,30 @@ FAIL = socket.gaierror(socket.EAI_FAIL, "Non-recoverable failure")
 
 
 async def test_a_name_that_does_not_exist(make_rig: MakeRig) -> None:
-    rig = make_rig(parts={"look_up": Names({"no.example": NO_NAME})})
+    rig = make_rig(parts={"look_up": Names({"no.example": NO_NAME, CONTROL: [PUBLIC]})})
     assert (await rig.fault("http://no.example/")).code == "dns-not-found"
+
+
+@pytest.mark.parametrize("trouble", [NO_NAME, AGAIN, FAIL])
+async def test_a_name_server_that_knows_no_name_is_not_believed(
+    make_rig: MakeRig, trouble: Exception
+) -> None:
+    """As behind a captive portal: what it says of names is no word on the hosts."""
+    names = Names({"a.example": NO_NAME, "b.example": NO_NAME, CONTROL: trouble})
+    rig = make_rig(parts={"look_up": names})
+    assert (await rig.fault("http://a.example/")).code == "resolver-unreachable"
+    names.table[CONTROL] = [PUBLIC]
+    assert (await rig.fault("http://a.example/")).code == "dns-not-found"
+    names.table[CONTROL] = trouble  # nobody asks any more
+    assert (await rig.fault("http://b.example/")).code == "dns-not-found"
+
+
+async def test_one_name_that_is_found_is_enough_to_believe_it(make_rig: MakeRig) -> None:
+    names = Names({"here.example": ["127.0.0.1"], "gone.example": NO_NAME})
+    rig = make_rig(parts={"look_up": names})
+    await rig.arrival(f"http://here.example:{rig.web.port}/pic/k/600.jpg")
+    assert (await rig.fault("http://gone.example/")).code == "dns-not-found"
+    assert names.asked == ["here.example", "gone.example"]
 
 
 @pytest.mark.parametrize("host", ["invalid", "x.invalid", "X.INVALID.", "a.b.invalid"])
@@ -354,7 +377,7 @@ async def test_a_name_that_cannot_be_one(make_rig: MakeRig) -> None:
 @pytest.mark.parametrize("witness", [["127.0.0.1"], NO_NAME])
 async def test_whose_trouble_it_is(make_rig: MakeRig, witness: list[str] | Exception) -> None:
     """Whether another name is answered decides: the host's, or that of whoever asks."""
-    names = Names({"dead.example": AGAIN, "alive.example": witness})
+    names = Names({"dead.example": AGAIN, "alive.example": witness, CONTROL: [PUBLIC]})
     rig = make_rig(parts={"look_up": names})
     dead, alive = "http://dead.example/", f"http://alive.example:{rig.web.port}/pic/k/600.jpg"
     assert (await rig.fault(dead)).code == "resolver-unreachable"  # nobody has ever answered

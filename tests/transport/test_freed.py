@@ -116,6 +116,8 @@ def looked_up(name: str) -> list[str]:
     match name:
         case "inside.test":
             return ["10.0.0.1"]
+        case "example.com":
+            return ["127.0.0.1"]
         case "nobody.test":
             raise socket.gaierror(socket.EAI_NONAME, "no such name")
         case _:
