@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fetcher.model import Fault, HostBudget
-from fetcher.policy.breaker import PATIENCE, THRESHOLD, Breaker, BreakerRule
+from fetcher.policy.breaker import PATIENCE, THRESHOLD, Breaker, BreakerRule, Outage
 from fetcher.policy.frontier import Dispatch, Drained, Frontier, WaitUntil
 from fetcher.policy.groups import Job
 from tests.policy.test_frontier import all_that_start, job_of, started
@@ -130,3 +130,25 @@ def test_answers_that_are_no_failure_of_the_host_do_not_open_it(code: str) -> No
             assert it.finished(job, 0, 0.0, Fault(code)) is None
             it.settled(job)
     assert isinstance(it.next(0.0), Drained)
+
+
+@pytest.mark.parametrize("patience", [0.0, 3.0, PATIENCE])
+@pytest.mark.parametrize("few", [1, 3, THRESHOLD, 9])
+def test_it_tells_how_a_group_stands_from_the_first_failure_to_the_last(
+    few: int, patience: float
+) -> None:
+    breaker, now = Breaker(BreakerRule(1.0, 60.0, patience)), 0.0
+    told = [breaker.outage(few, now)]
+    while breaker.failures < THRESHOLD + PATIENCE / 60 + 10:
+        now = max(now, breaker.opens_at)
+        breaker.failed(now, now)
+        told.append(breaker.outage(few, now))
+    early = THRESHOLD - few if few < THRESHOLD else 0
+    assert told[: min(few, THRESHOLD)] == [Outage.NONE] * min(few, THRESHOLD)
+    if patience:
+        assert told[few : few + early] == [Outage.MAYBE] * early
+        assert Outage.BORNE in told
+        assert sorted(told, key=list(Outage).index) == told
+    assert told[-1] is Outage.FOR_GOOD
+    breaker.healthy()
+    assert breaker.outage(few, now) is Outage.NONE
