@@ -54,7 +54,8 @@ def retry_rule(config: Config) -> RetryRule:
 
 def breaker_rule(config: Config) -> BreakerRule:
     """A group that fails altogether is left alone as an asset that fails is, without chance."""
-    return BreakerRule(first=config.retry.first_delay, longest=config.retry.max_delay)
+    retry = config.retry
+    return BreakerRule(first=retry.first_delay, longest=retry.max_delay, patience=retry.patience)
 
 
 def redirect_rule(config: Config) -> RedirectRule:

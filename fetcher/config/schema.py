@@ -176,6 +176,10 @@ class Retry(_Section):
     max_retry_after: Annotated[float, _DURATION] = Field(
         default=HOUR, description="A host's Retry-After is obeyed up to this long."
     )
+    patience: Annotated[float, _DURATION_OR_ZERO] = Field(
+        default=HOUR,
+        description="How long a host group that only fails is left alone in all.",
+    )
 
     @model_validator(mode="after")
     def _ascends(self) -> Self:

@@ -42,7 +42,7 @@ from dataclasses import dataclass
 
 from fetcher.model import Fault, HostBudget, HostMemory, LeaseRequest
 from fetcher.policy.adapt import Adaptive
-from fetcher.policy.breaker import Breaker, BreakerRule
+from fetcher.policy.breaker import Breaker, BreakerRule, Outage
 from fetcher.policy.groups import Change, Group, GroupStatus, Job, Leave, Place, quota
 from fetcher.policy.limits import Pace, Throughput
 from fetcher.policy.turns import Send, TurnBack, Turns
@@ -101,6 +101,7 @@ class Frontier:
         self._timers: list[tuple[float, int, Group]] = []
         self._turns = Turns()
         self._aside: dict[str, list[Job]] = {}
+        self._set_aside_now = 0
         self._sequence = 0
         self._slots_taken = 0
         self._memory_taken = 0
@@ -131,6 +132,18 @@ class Frontier:
     def hungry(self) -> bool:
         """Whether ``wants`` has something to ask for."""
         return self._hungry and self._held < self._capacity
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so many assets await their origins that the others may run out of room: at half
+        of the capacity, strangers would no longer be leased, and this is to be known before that.
+        """
+        return 4 * self._set_aside_now > self._capacity
+
+    def outage(self, name: str, few: int, now: float) -> Outage:
+        """Whether the last ``few`` answers of a group were failures, and how long that is borne."""
+        group = self._groups.get(name)
+        return group.breaker.outage(few, now) if group is not None else Outage.NONE
 
     def status(self, now: float) -> Iterator[GroupStatus]:
         """The groups that hold assets."""
@@ -229,6 +242,7 @@ class Frontier:
     def release(self, origin: str) -> list[Job]:
         """Hand back all jobs that await ``origin``: they are to be added again, or settled."""
         jobs = self._aside.pop(origin, [])
+        self._set_aside_now -= len(jobs)
         for job in jobs:
             job.awaits = ""
             self._leave(self._groups[job.group])
@@ -387,6 +401,7 @@ class Frontier:
                 self._groups[job.group].held -= 1
             taken += jobs
         self._aside.clear()
+        self._set_aside_now = 0
         self._ring.clear()
         self._timers.clear()
         self._held -= len(taken)
@@ -453,6 +468,7 @@ class Frontier:
 
     def _set_aside(self, job: Job) -> None:
         self._aside.setdefault(job.awaits, []).append(job)
+        self._set_aside_now += 1
 
     def _let_wait(self, job: Job, due: float, group: Group) -> None:
         self._sequence += 1
