@@ -18,6 +18,9 @@ from fetcher.policy.retry import RetryRule
 
 _POLITE: Final = 200.0
 """Requests per second; beyond that a host group is no longer somebody else's patience."""
+_PAUSES: Final = 12
+"""Of the longest kind, for which a host group that only fails is left alone: an hour, unless told
+otherwise; whoever is in a hurry shortens both at once."""
 _SLOTS_EACH: Final = 16
 _MOST_PROCESSES: Final = 8
 
@@ -55,7 +58,8 @@ def retry_rule(config: Config) -> RetryRule:
 def breaker_rule(config: Config) -> BreakerRule:
     """A group that fails altogether is left alone as an asset that fails is, without chance."""
     retry = config.retry
-    return BreakerRule(first=retry.first_delay, longest=retry.max_delay, patience=retry.patience)
+    patience = retry.patience if retry.patience is not None else _PAUSES * retry.max_delay
+    return BreakerRule(first=retry.first_delay, longest=retry.max_delay, patience=patience)
 
 
 def redirect_rule(config: Config) -> RedirectRule:

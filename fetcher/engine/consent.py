@@ -19,6 +19,7 @@ charged to all that wait for it. They are probes of the group's circuit breaker,
 and when its patience has come to an end they count from one. So a host that is back by then has
 lost nothing, and one that is not has its jobs end as if there were no breaker, line by line. But
 where a quarter of what the frontier can hold waits for an origin, others come first: tries count.
+They also count where few jobs wait: an hour is too much to wait for a handful of images.
 """
 
 from __future__ import annotations
@@ -50,6 +51,8 @@ MOST_TEXT: Final = 4 << 20
 """Characters of rules of all of these; parsed, they take some ten times that in bytes."""
 MOST_FAILURES: Final = 4_096
 """Origins whose failures are counted."""
+FEW: Final = 32
+"""Jobs that wait for an origin and are not worth a breaker's patience."""
 HOLDS_ON: Final = 3_600.0
 """Seconds for which what an origin said last holds on, when it does not answer."""
 _BORNE: Final = frozenset({Outage.MAYBE, Outage.BORNE})
@@ -216,7 +219,11 @@ class Consent:
                     # Of hosts that do not answer at all, a list may have very many.
                     self._observer.notify(RobotsAwaited(origin, fault.code, fault.http_status))
                 outage = self._outage(job, fault, now)
-                borne = outage in _BORNE and not self._frontier.crowded
+                borne = (
+                    outage in _BORNE
+                    and not self._frontier.crowded
+                    and self._frontier.awaiting(origin) > FEW
+                )
                 if borne and outage is Outage.BORNE:
                     job.attempt = 0  # neither this one counts, nor do those that led to it
                 if job.attempt < self._retry.attempts or borne:

@@ -140,6 +140,10 @@ class Frontier:
         """
         return 4 * self._set_aside_now > self._capacity
 
+    def awaiting(self, origin: str) -> int:
+        """Assets that await ``origin``."""
+        return len(self._aside.get(origin, ()))
+
     def outage(self, name: str, few: int, now: float) -> Outage:
         """Whether the last ``few`` answers of a group were failures, and how long that is borne."""
         group = self._groups.get(name)
