@@ -110,3 +110,20 @@ class StoreError(FetcherError):
     def __init__(self, sentence: str, *, fault_code: str, hint: str = "") -> None:
         super().__init__(sentence, hint=hint)
         self.fault_code = fault_code
+
+
+class WorkersLostError(FetcherError):
+    """Worker processes die faster than they work: no memory left, or something in them breaks."""
+
+    code = "workers-lost"
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(
+            sentence,
+            hint="Mostly memory has run out; the kernel's log tells (dmesg, journalctl -k). Fewer\n"
+            "processes need less of it (fetch.processes). The same command resumes.",
+        )
+
+
+class WorkerBrokeError(Exception):
+    """A bug in a worker process, so no ``FetcherError``; the text is its traceback."""

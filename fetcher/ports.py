@@ -314,7 +314,7 @@ class Crew(Protocol):
     async def close(self, patience: float) -> None:
         """Wait for what is under way, but abandon requests after ``patience`` seconds, and those
         that are not sent yet and wait for their turn at once; land and report what has arrived, and
-        end. To be called again, it does nothing.
+        end. To be called again, it can only become less patient.
         """
 
 

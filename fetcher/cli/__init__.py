@@ -11,7 +11,7 @@ from typing import Final, NoReturn
 import click
 
 from fetcher import __version__
-from fetcher.errors import Exit, FetcherError
+from fetcher.errors import Exit, FetcherError, WorkerBrokeError
 from fetcher.report.text import printable
 
 _COMMANDS: Final = {
@@ -73,6 +73,9 @@ def main() -> NoReturn:
     except FetcherError as error:
         _show(error)
         sys.exit(error.exit)
+    except WorkerBrokeError as error:  # a bug as well, and where it is tells the worker's traceback
+        _echo(str(error))
+        sys.exit(Exit.OUR_FAULT)
     except Exception:  # noqa: BLE001  a bug: told in full, and not as one of the promised endings
         _echo(traceback.format_exc())
         sys.exit(Exit.OUR_FAULT)

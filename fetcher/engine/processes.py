@@ -43,7 +43,9 @@ from fetcher.engine.worker import (
     Turn,
     work,
 )
-from fetcher.model import Fault
+from fetcher.errors import WorkerBrokeError, WorkersLostError
+from fetcher.model import Fault, Landed, Method
+from fetcher.policy import auditing
 from fetcher.policy.suspects import DEATHS, Suspects
 from fetcher.ports import Abandoned, Arrived, Errand, Refused, Report, Step
 
@@ -53,18 +55,18 @@ Broken = Callable[[BaseException], None]
 ALONE: Final = 8
 """Requests in flight to one host group that a worker should have before a second one joins in."""
 GIVE_UP: Final = 8
-"""Workers that may die, or culprits that may be found, one after another without a single report:
-more of them say that it is not the images.
+"""Workers that may die, or culprits that may be found, one after another before a worker has ended
+anything: more of them say that it is not the images. To be sent or to arrive is no end.
 """
+FIRST_WAIT: Final = 0.25
+LONGEST_WAIT: Final = 30.0
+"""Seconds until a worker's place is filled again when that was in vain twice, and at most."""
+GRACE: Final = 10.0
+"""Seconds that a worker whose time is over may say nothing. Then it hangs, stopped by a signal or
+in a library, and is killed.
+"""
+_LOOK: Final = 0.5
 _GROUPS_REMEMBERED: Final = 4_096
-
-
-class WorkersLostError(Exception):
-    """Workers die faster than they work: a bug in one of them, or no memory left."""
-
-
-class WorkerBrokeError(Exception):
-    """A bug in a worker; the text is its traceback."""
 
 
 class Hired:
@@ -79,7 +81,11 @@ class Hired:
             target=work, args=(theirs, recipe, inherited), name="fetcher-worker", daemon=True
         )
         with theirs:
-            self.process.start()
+            try:
+                self.process.start()
+            except BaseException:
+                self.end.close()
+                raise
 
     @property
     def lives(self) -> bool:
@@ -88,11 +94,18 @@ class Hired:
         except ValueError:  # it was seen off
             return False
 
+    def kill(self) -> None:
+        """It hangs. Nothing is lost that a crash would not lose."""
+        with suppress(ValueError):  # it was seen off
+            self.process.kill()
+
     def see_off(self) -> None:
         """Wait for its end, and give back what is held of it: descriptors, until that is done.
         Once is enough, twice does no harm.
         """
         with suppress(ValueError):  # it was done before
+            self.process.join(GRACE)  # it has nothing left to do
+            self.process.kill()
             self.process.join()
             self.process.close()
 
@@ -121,6 +134,12 @@ def hired(recipe: Recipe, count: int) -> Iterator[list[Hired]]:
 class _Worker:
     hired: Hired
     pid: int | None
+    vain: int = 0
+    """How many before it, in its place and in a row, ended nothing or could not be started."""
+    of_use: bool = False
+    """It has ended something."""
+    heard: float = 0.0
+    """When it last said something, or was told to end; by the loop's clock."""
     courier: Courier = field(init=False)
     out: dict[int, bool] = field(default_factory=dict)
     """Errands that it has not reported the end of: whether their images have arrived."""
@@ -153,9 +172,15 @@ class ProcessCrew:
         self._suspects = Suspects()
         self._cell: _Worker | None = None
         self._for_the_cell: deque[Errand] = deque()
+        self._put_off: list[Report] = []
+        """To be delivered, at the latest before the end of what they are about."""
         self._lost_in_a_row = 0
         self._found_in_a_row = 0
         self._closing = False
+        self._until = 0.0
+        """When the workers' time is over."""
+        self._ends = asyncio.Event()
+        """It is closing."""
         self._replacing: set[asyncio.Task[None]] = set()
 
     async def start(self, deliver: Deliver, broken: Broken) -> None:
@@ -179,8 +204,8 @@ class ProcessCrew:
 
     def _to_the_cell(self, errand: Errand) -> None:
         if errand.leave:  # others may be sent meanwhile
-            put_off = Report(errand.asset.asset_id, Step.PUT_OFF)
-            asyncio.get_running_loop().call_soon(self._hand_on, [put_off])
+            self._put_off.append(Report(errand.asset.asset_id, Step.PUT_OFF))
+            asyncio.get_running_loop().call_soon(self._hand_on, [])
             errand = errand._replace(leave=False)
         self._for_the_cell.append(errand)
         if self._cell is None:
@@ -228,23 +253,41 @@ class ProcessCrew:
         return bool(await asked)
 
     def abandon(self) -> None:
+        self._until = asyncio.get_running_loop().time()
         for worker in self._workers:
             worker.courier.send(Abandon())
 
     async def close(self, patience: float) -> None:
-        if not self._closing:
+        now = asyncio.get_running_loop().time()
+        if self._closing:
+            if now + patience < self._until:
+                self.abandon()
+        else:
             self._closing = True
+            self._until = now + patience
+            self._ends.set()
             unsent = [Report(e.asset.asset_id, Abandoned()) for e in self._for_the_cell]
             self._for_the_cell.clear()
             self._hand_on(unsent)
             for worker in self._workers:
+                worker.heard = now
                 worker.courier.send(Close(patience))
         if self._replacing:
             await asyncio.wait(self._replacing)
         for worker in tuple(self._workers):
-            await worker.gone.wait()
+            await self._until_gone(worker)
             worker.courier.close()
             await asyncio.to_thread(worker.hired.see_off)
+
+    async def _until_gone(self, worker: _Worker) -> None:
+        """It takes its leave, or it hangs: who is still landing says so now and then."""
+        while not worker.gone.is_set():
+            now = asyncio.get_running_loop().time()
+            if now > max(self._until, worker.heard) + GRACE:
+                worker.hired.kill()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK):
+                    await worker.gone.wait()
 
     def _choice(self, group: str) -> list[_Worker]:
         """The workers that may ask this host group; none if there is but the cell."""
@@ -260,8 +303,8 @@ class ProcessCrew:
             self._choices[group] = choice
         return choice
 
-    async def _engage(self, one: Hired) -> None:
-        worker = _Worker(one, one.process.pid)
+    async def _engage(self, one: Hired, vain: int = 0) -> None:
+        worker = _Worker(one, one.process.pid, vain, heard=asyncio.get_running_loop().time())
         worker.courier = await Courier.over(
             one.end,
             lambda messages: self._heard(worker, messages),
@@ -273,6 +316,7 @@ class ProcessCrew:
             worker.courier.send(Close(0.0))
 
     def _heard(self, worker: _Worker, messages: Sequence[Any]) -> None:
+        worker.heard = asyncio.get_running_loop().time()
         reports: list[Report] = []
         for message in map(unpack, messages):
             if isinstance(message, Report):
@@ -285,7 +329,6 @@ class ProcessCrew:
             elif isinstance(message, Broke):
                 self._broken(WorkerBrokeError(message.traceback))
         if reports:
-            self._lost_in_a_row = self._found_in_a_row = 0
             self._hand_on(reports)
         if worker is self._cell:
             self._fill_cell()
@@ -295,10 +338,16 @@ class ProcessCrew:
             worker.out[report.asset_id] = True
         elif not isinstance(report.result, Step):
             del worker.out[report.asset_id]
-            if self._suspects.deaths:
+            if not isinstance(report.result, Abandoned):
+                worker.of_use = True
+                self._lost_in_a_row = self._found_in_a_row = 0
+            if self._suspects.deaths and comes_through(report.result):
                 self._suspects.cleared(report.asset_id)
 
     def _hand_on(self, reports: Sequence[Report]) -> None:
+        if self._put_off:
+            reports = [*self._put_off, *reports]
+            self._put_off.clear()
         try:
             self._deliver(reports)
         except Exception as error:  # noqa: BLE001  a bug; the loop would only log it
@@ -327,18 +376,59 @@ class ProcessCrew:
             if culprit is not None:
                 self._lost_in_a_row = 0
                 self._found_in_a_row += 1
-            if max(self._lost_in_a_row, self._found_in_a_row) >= GIVE_UP:
-                self._broken(WorkersLostError(f"{GIVE_UP} worker processes died in a row"))
-            else:
-                task = asyncio.get_running_loop().create_task(self._replace(worker.hired))
+            if not self._gives_up():
+                vain = 0 if worker.of_use else worker.vain + 1
+                task = asyncio.get_running_loop().create_task(self._replace(worker.hired, vain))
                 self._replacing.add(task)
-                task.add_done_callback(self._replacing.discard)
+                task.add_done_callback(self._replaced)
         self._hand_on(lost)
 
-    async def _replace(self, dead: Hired) -> None:
+    def _gives_up(self, why: str = "") -> bool:
+        hopeless = max(self._lost_in_a_row, self._found_in_a_row) >= GIVE_UP
+        if hopeless:
+            self._broken(WorkersLostError(f"{GIVE_UP} worker processes died in a row{why}."))
+        return hopeless
+
+    async def _replace(self, dead: Hired, vain: int) -> None:
         """Another process in its place. Not by fork: by now there are threads, and a lock."""
-        await asyncio.to_thread(dead.see_off)
-        await self._engage(await asyncio.to_thread(self._hire, self._recipe, "spawn"))
+        while True:
+            if vain > 1:
+                await self._wait_after(vain)
+            try:
+                await asyncio.to_thread(dead.see_off)
+                if self._closing:
+                    return
+                one = await asyncio.to_thread(self._hire, self._recipe, "spawn")
+            except (OSError, MemoryError, RuntimeError) as error:  # of processes, memory, threads
+                vain = max(2, vain + 1)
+                self._lost_in_a_row += 1
+                if self._gives_up(f", or could not be started: {error!r}"):
+                    return
+            else:
+                await self._engage(one, vain)
+                return
+
+    async def _wait_after(self, vain: int) -> None:
+        """Unless it closes meanwhile."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(FIRST_WAIT * 2.0 ** min(vain - 2, 32), LONGEST_WAIT)):
+                await self._ends.wait()
+
+    def _replaced(self, task: asyncio.Task[None]) -> None:
+        self._replacing.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._broken(error)
+
+
+def comes_through(result: object) -> bool:
+    """Whether this is what the errand's asset was wanted for, or spends an attempt of it. What only
+    leads to another request clears nobody: not a redirect, not a rung of an audit, no silence.
+    """
+    if isinstance(result, Fault):
+        status = result.http_status
+        more = any(auditing.refuses(method, status) for method in Method)
+        return status is not None and not more
+    return isinstance(result, Landed | Refused)
 
 
 def _answer(asked: asyncio.Future[bool], *, reached: bool) -> None:

@@ -32,7 +32,7 @@ from fetcher.engine.ledger import Entry, Ledger
 from fetcher.engine.options import EngineOptions
 from fetcher.engine.pauses import Pauses
 from fetcher.engine.recovery import drop_partial
-from fetcher.errors import FetcherError
+from fetcher.errors import FetcherError, WorkerBrokeError
 from fetcher.events import Draining
 from fetcher.model import Fault
 from fetcher.policy.frontier import Frontier
@@ -150,11 +150,13 @@ class Engine:
     # The run.
 
     async def run(self) -> Ending:
-        """Run to the end. Raises ``ManifestError`` or ``StoreError`` if nothing can be settled."""
+        """Run to the end. Raises ``ManifestError`` or ``StoreError`` if nothing can be settled,
+        ``WorkersLostError`` if nobody is left who could ask.
+        """
         await self._crew.start(self._consequences.reported, self._broke)
         try:
             return await self._run()
-        except* FetcherError as errors:
+        except* (FetcherError, WorkerBrokeError) as errors:
             raise errors.exceptions[0] from None
         finally:
             # However it ended: nothing may go on storing when the manifest's lock is given up.

@@ -9,8 +9,9 @@ in smaller company each time:
     1        a few
     2        nobody: if the worker dies now, it is the culprit
 
-What comes through is cleared. Nobody is found guilty for having been near, and one culprit among
-hundreds is found with three deaths.
+What comes through is cleared: it has landed, or an answer has spent one of its attempts. A redirect
+has only led on to what may be deadly, and clears nobody. Nobody is found guilty for having been
+near, and one culprit among hundreds is found with three deaths.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ class Suspects:
 
     def __init__(self) -> None:
         self.deaths: dict[int, int] = {}
-        """By asset: how many of those that had it have died."""
+        """By asset: how many of those that had it have died. Who ends without having come through
+        stays here, which costs it nothing: at most what was in flight at each death.
+        """
 
     def company(self, asset_id: int) -> int:
         """Of how many at most it may be one, in one worker."""

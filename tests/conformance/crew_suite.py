@@ -139,6 +139,18 @@ class CrewSuite:
         await crew.close(0.01)
         assert book.of(1) == [Abandoned()]
 
+    async def test_closing_can_become_less_patient(self, crew: Crew) -> None:
+        """As when what the first one waited with has failed meanwhile."""
+        book = Book(crew)
+        await book.start()
+        crew.send(errand(1, "never"))
+        closing = asyncio.create_task(crew.close(1e6))
+        await asyncio.sleep(0)
+        closing.cancel()
+        async with asyncio.timeout(PATIENCE):
+            await crew.close(0.0)
+        assert book.of(1) == [Abandoned()]
+
     async def test_requests_can_be_abandoned_while_it_closes(self, crew: Crew) -> None:
         book = Book(crew)
         await book.start()

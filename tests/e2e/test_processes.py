@@ -11,10 +11,12 @@ from typing import Final
 
 import pytest
 
+from fetcher.cli import cli
 from fetcher.demo.steps import Answer, Close, Picture, status
+from fetcher.errors import WorkerBrokeError, WorkersLostError
 from scripts.proofs import laws, mirrors
 from scripts.proofs.mirrors import Row
-from tests.e2e.conftest import Bench, finish
+from tests.e2e.conftest import Bench, fetcher, finish
 from tests.e2e.littleweb import PATIENCE
 from tests.e2e.test_stopping import read_until
 
@@ -79,6 +81,26 @@ def test_a_worker_that_is_killed_is_replaced(bench: Bench) -> None:
     assert {image.state for image in images} == {"verified"}
     assert {image.attempts for image in images} == {1}
     assert bench.web.count() <= len(images) + 32
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (WorkerBrokeError("Traceback:\n  a bug\n"), "Traceback:\n  a bug\n"),
+        (WorkersLostError("They died."), "fetcher: They died.\n  Mostly memory has run out; "),
+    ],
+)
+def test_how_it_is_told_that_workers_end_the_run(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, told: str
+) -> None:
+    def end(**_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "main", end)
+    done = fetcher("status")
+    assert (done.code, done.err[: len(told)]) == (4, told)
+    assert "errors.py" not in done.err
+    assert done.err.count("Traceback") == told.count("Traceback")
 
 
 def test_workers_die_with_the_run(bench: Bench) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 
+import pytest
+
 from fetcher.cli.mirroring import RealClock
-from fetcher.engine import EndReason, Engine, EngineOptions
+from fetcher.engine import EndReason, Engine, EngineOptions, processes
 from fetcher.engine.processes import ProcessCrew, hired
+from fetcher.errors import Exit, WorkerBrokeError, WorkersLostError
 from fetcher.events import Event, Paused
 from fetcher.model import HostBudget, State
 from fetcher.policy.frontier import Frontier
@@ -20,6 +23,7 @@ from tests.fakes.recovery import ScriptedRecovery
 
 IMAGES = 80
 DEADLY = frozenset({3, 40, 79})
+PATIENCE = 60.0
 
 
 class Events(list[Event]):
@@ -47,12 +51,15 @@ async def mirror(manifest: MemoryManifest, crew: ProcessCrew, events: Events) ->
         ),
     )
     engine.no_more_to_come()
-    return (await engine.run()).reason
+    async with asyncio.timeout(PATIENCE):
+        return (await engine.run()).reason
 
 
-def test_deadly_images_fail_and_nothing_else_does() -> None:
+@pytest.mark.parametrize("deadly", ["kill", "astray"])
+def test_deadly_images_fail_and_nothing_else_does(deadly: str) -> None:
+    """Also where a redirect leads to them, which is harmless itself."""
     rows = [
-        row(n, f"http://h.test/{'kill' if n in DEADLY else 'later'}/{n}", str(n).encode() * 50)
+        row(n, f"http://h.test/{deadly if n in DEADLY else 'later'}/{n}", str(n).encode() * 50)
         for n in range(IMAGES)
     ]
     manifest, events = MemoryManifest(rows, group_of=str), Events()
@@ -66,3 +73,25 @@ def test_deadly_images_fail_and_nothing_else_does() -> None:
         else:
             assert (outcome.state, outcome.attempt) == (State.VERIFIED, 1)
     assert {event.code for event in events if isinstance(event, Paused)} == {"worker-lost"}
+
+
+def test_workers_that_only_die_end_the_run_with_what_can_be_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(processes, "GIVE_UP", 2)
+    rows = [row(n, f"http://h.test/kill/{n}") for n in range(8)]
+    manifest = MemoryManifest(rows, group_of=str)
+    with hired(ByUrlRecipe(), 2) as workers, pytest.raises(WorkersLostError) as raised:
+        asyncio.run(mirror(manifest, ProcessCrew(ByUrlRecipe(), workers, lambda _: 32), Events()))
+    assert raised.value.exit is Exit.OUR_FAULT
+    assert "memory" in raised.value.hint
+    assert manifest.settled == {}
+
+
+def test_a_bug_in_a_worker_ends_the_run_with_its_traceback_alone() -> None:
+    manifest = MemoryManifest([row(0, "http://h.test/bug/0")], group_of=str)
+    with hired(ByUrlRecipe(), 2) as workers, pytest.raises(WorkerBrokeError) as raised:
+        asyncio.run(mirror(manifest, ProcessCrew(ByUrlRecipe(), workers, lambda _: 32), Events()))
+    text = str(raised.value)
+    assert text.startswith("Traceback")
+    assert text.endswith("ZeroDivisionError: a bug\n")

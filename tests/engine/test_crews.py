@@ -7,22 +7,36 @@ import gc
 import os
 import signal
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fetcher.engine import TaskCrew
+from fetcher.engine import TaskCrew, processes
 from fetcher.engine.courier import Courier
 from fetcher.engine.messages import pack_errand, pack_report, unpack
-from fetcher.engine.processes import GIVE_UP, Hired, ProcessCrew, WorkersLostError, hired
+from fetcher.engine.processes import (
+    GIVE_UP,
+    Hired,
+    ProcessCrew,
+    comes_through,
+    hired,
+)
+from fetcher.engine.worker import Recipe
+from fetcher.errors import WorkersLostError
 from fetcher.model import (
+    Arrival,
     Asset,
+    Body,
     Expectation,
     Fault,
+    Found,
     Keep,
     Landed,
+    Method,
     Receipt,
+    Redirect,
     State,
     Validators,
     Verdict,
@@ -33,6 +47,7 @@ from tests.conformance.crew_suite import PATIENCE, Book, CrewSuite, errand
 from tests.fakes.byurl import ByUrlRecipe
 
 WIDE = 64
+RECEIPT = Receipt(3, "md5", None, "http://h.test/image/1", 200)
 
 
 class Resending(Book):
@@ -55,6 +70,29 @@ class Resending(Book):
             elif not isinstance(result, Arrived | Step):
                 self.final[asset_id] = result
         super().deliver(reports)
+
+
+@dataclass
+class Doomed(Book):
+    """A book of images of which each kills its worker, with a rate."""
+
+    kind: str = "kill"
+
+    def deliver(self, reports: Sequence[Report]) -> None:
+        for _, result, _ in reports:
+            if not isinstance(result, Step):
+                asyncio.get_running_loop().call_later(0.05, self.send_another)
+        super().deliver(reports)
+
+    def send_another(self) -> None:
+        self.crew.send(errand(len(self.reports), self.kind)._replace(leave=True))
+
+
+class Stillborn(ByUrlRecipe):
+    """Of workers that end before they have begun."""
+
+    def loop(self) -> asyncio.AbstractEventLoop:
+        raise SystemExit(1)
 
 
 class TestTaskCrew(CrewSuite):
@@ -160,6 +198,31 @@ class TestProcessCrew(CrewSuite):
         assert order == [2, 3]
         await crew.close(PATIENCE)
 
+    @pytest.mark.parametrize("ending", ["its worker dies", "the run ends"])
+    async def test_that_leave_is_given_back_is_told_before_the_end(
+        self, crew: ProcessCrew, ending: str
+    ) -> None:
+        """Also where that comes in the same turn of the loop."""
+        book = Book(crew)
+        await book.start()
+        crew._suspects.deaths = dict.fromkeys((1, 2), DEATHS - 1)
+        crew.send(errand(1, "never"))
+        await asyncio.sleep(0)
+        crew.send(errand(2, "never")._replace(leave=True))
+        if ending == "the run ends":
+            await crew.close(0.0)
+            assert book.of(2) == [Step.PUT_OFF, Abandoned()]
+            return
+        cell = crew._cell
+        assert cell is not None
+        assert cell.pid is not None
+        os.kill(cell.pid, signal.SIGKILL)
+        crew._lost(cell)
+        put_off, lost = book.of(2)
+        assert (put_off, isinstance(lost, Fault)) == (Step.PUT_OFF, True)
+        await crew.close(PATIENCE)
+        assert len(book.of(2)) == 2
+
     async def test_what_waits_for_the_cell_when_the_run_ends_is_abandoned(
         self, crew: ProcessCrew
     ) -> None:
@@ -208,14 +271,125 @@ class TestProcessCrew(CrewSuite):
         ] * 3
         await crew.close(PATIENCE)
 
-    async def test_workers_that_only_die_end_the_run(self, crew: ProcessCrew) -> None:
-        book = Book(crew, next=[errand(n, "kill") for n in range(10_000)])
+    @pytest.mark.parametrize(("kind", "sent"), [("kill", 0), ("fatal", GIVE_UP)])
+    async def test_workers_that_only_die_end_the_run(
+        self, crew: ProcessCrew, kind: str, sent: int
+    ) -> None:
+        """That a request was sent, which is told where there is a rate, is no sign of health."""
+        book = Doomed(crew, kind=kind)
         await book.start()
-        crew.send(errand(10_000, "kill"))
-        await book.until_ended(20_000)
+        book.send_another()
+        await book.until_ended(10_000)
         assert isinstance(book.errors[0], WorkersLostError)
         assert str(GIVE_UP) in str(book.errors[0])
-        book.next.clear()
+        assert sum(report.result is Step.SENT for report in book.reports) == sent
+        await crew.close(0.0)
+
+    @pytest.mark.parametrize("failures", [GIVE_UP // 4, 10**6])
+    async def test_a_worker_that_cannot_be_started_is_tried_again(
+        self, workers: list[Hired], monkeypatch: pytest.MonkeyPatch, failures: int
+    ) -> None:
+        """For as long as that may be why: no memory left for a moment, or no process more."""
+        monkeypatch.setattr(processes, "FIRST_WAIT", 0.01)
+        left = [failures]
+
+        def hire(recipe: Recipe, method: str) -> Hired:
+            left[0] -= 1
+            if left[0] >= 0:
+                raise BlockingIOError(11, "Resource temporarily unavailable")
+            return Hired(recipe, method)
+
+        crew = ProcessCrew(ByUrlRecipe(), workers, lambda _: WIDE, hire)
+        book = Book(crew)
+        await book.start()
+        crew.send(errand(1, "kill"))
+        await book.until_ended(1)
+        await asyncio.wait(crew._replacing)
+        if failures < GIVE_UP:
+            assert (book.errors, len(crew._workers)) == ([], 2)
+            await crew.close(PATIENCE)
+        else:
+            assert isinstance(book.errors[0], WorkersLostError)
+            assert "Resource temporarily unavailable" in str(book.errors[0])
+            assert failures - left[0] == GIVE_UP - 1  # and the one that died
+            await crew.close(0.0)
+
+    async def test_places_in_which_workers_only_die_are_filled_ever_later(
+        self, workers: list[Hired], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """However healthy the others are; and who ended something is replaced at once."""
+        waits: list[int] = []
+
+        class Watched(ProcessCrew):
+            async def _wait_after(self, vain: int) -> None:
+                waits.append(vain)
+                await super()._wait_after(vain)
+
+        monkeypatch.setattr(processes, "FIRST_WAIT", 0.01)
+        bad = 4
+
+        def hire(recipe: Recipe, method: str) -> Hired:
+            recipe = Stillborn() if len(waits) < bad else recipe
+            return Hired(recipe, method)
+
+        crew = Watched(ByUrlRecipe(), workers, lambda _: WIDE, hire)
+        book = Book(crew)
+        await book.start()
+        crew.send(errand(0, "kill"))
+        await book.until_ended(1)
+        async with asyncio.timeout(PATIENCE):
+            n = 0
+            while len(crew._workers) < 2 or len(waits) < bad:
+                n += 1
+                crew.send(errand(n, "image"))  # most of them to the one that lives
+                await book.until_ended(n + 1)
+                await asyncio.sleep(0.01)
+        assert waits == [2, 3, 4, 5]
+        new = crew._workers[-1]
+        assert new.vain == 5
+        new.of_use = True
+        assert new.pid is not None
+        os.kill(new.pid, signal.SIGKILL)
+        async with asyncio.timeout(PATIENCE):
+            await new.gone.wait()
+            await asyncio.wait(crew._replacing)
+        assert (len(waits), crew._workers[-1].vain, book.errors) == (bad, 0, [])
+        await crew.close(PATIENCE)
+
+    async def test_closing_waits_for_no_worker_that_cannot_be_started(
+        self, workers: list[Hired], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(processes, "FIRST_WAIT", 1e6)
+        monkeypatch.setattr(processes, "LONGEST_WAIT", 1e6)
+        asked = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def hire(*_: object) -> Hired:
+            loop.call_soon_threadsafe(asked.set)
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+
+        crew = ProcessCrew(ByUrlRecipe(), workers, lambda _: WIDE, hire)
+        book = Book(crew)
+        await book.start()
+        crew.send(errand(1, "kill"))
+        async with asyncio.timeout(PATIENCE):
+            await asked.wait()
+            await crew.close(0.0)
+        assert book.errors == []
+
+    async def test_a_bug_where_workers_are_started_is_told(self, workers: list[Hired]) -> None:
+        def hire(*_: object) -> Hired:
+            raise ZeroDivisionError
+
+        crew = ProcessCrew(ByUrlRecipe(), workers, lambda _: WIDE, hire)
+        book = Book(crew)
+        await book.start()
+        crew.send(errand(1, "kill"))
+        async with asyncio.timeout(PATIENCE):
+            while not book.errors:
+                book.news.clear()
+                await book.news.wait()
+        assert isinstance(book.errors[0], ZeroDivisionError)
         await crew.close(0.0)
 
     async def test_a_host_group_that_may_ask_little_is_asked_by_one_worker(
@@ -233,6 +407,46 @@ class TestProcessCrew(CrewSuite):
             asked[group] = {fault.detail for fault in faults if isinstance(fault, Fault)}
         assert (len(asked["narrow"]), len(asked["wide"])) == (1, 2)
         await crew.close(PATIENCE)
+
+    async def test_a_worker_that_hangs_does_not_keep_the_run(
+        self, workers: list[Hired], crew: ProcessCrew, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Stopped, it does not even read that it is to end."""
+        monkeypatch.setattr(processes, "GRACE", 0.5)
+        book = Book(crew)
+        await book.start()
+        for n in range(8):
+            crew.send(errand(n, "never"))
+        hangs = crew._workers[0]
+        has = set(hangs.out)
+        assert hangs.pid is not None
+        os.kill(hangs.pid, signal.SIGSTOP)
+        closing = asyncio.create_task(crew.close(1e6))
+        await asyncio.sleep(0)
+        crew.abandon()  # the second signal
+        async with asyncio.timeout(PATIENCE):
+            await closing
+        lost = {r.asset_id for r in book.reports if isinstance(r.result, Fault)}
+        assert has
+        assert lost >= has
+        assert book.ended == 8
+        assert not any(worker.lives for worker in workers)
+
+    async def test_a_worker_that_says_something_does_not_hang(
+        self, crew: ProcessCrew, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(processes, "GRACE", 0.01)
+        await Book(crew).start()
+        late = crew._workers[0]
+        assert late.pid is not None
+        os.kill(late.pid, signal.SIGSTOP)
+        loop = asyncio.get_running_loop()
+        closing = asyncio.create_task(crew.close(0.0))
+        await asyncio.sleep(0)
+        spoke = late.heard = loop.time() + 1.0
+        async with asyncio.timeout(PATIENCE):
+            await closing
+        assert loop.time() > spoke
 
     async def test_signals_are_not_a_workers_business(
         self, crew: ProcessCrew, workers: list[Hired]
@@ -256,6 +470,39 @@ class TestProcessCrew(CrewSuite):
 def test_workers_that_were_never_used_are_seen_off() -> None:
     with hired(ByUrlRecipe(), 3) as started:
         assert all(worker.lives for worker in started)
+    assert not any(worker.lives for worker in started)
+
+
+@pytest.mark.parametrize(
+    ("result", "clears"),
+    [
+        (Landed(1, RECEIPT, Verdict(State.VERIFIED, None, Keep.STORE), "path"), True),
+        (Refused(1, Fault("md5-mismatch")), True),
+        (Fault("http-404", http_status=404), True),
+        (Fault("http-5xx", http_status=503), True),
+        (Fault("truncated", http_status=200), True),
+        (Fault("connect-timeout"), False),
+        (Fault("connection-reset"), False),
+        # They may be about the method: an audit asks once more.
+        (Fault("http-4xx", http_status=405), False),
+        (Fault("http-403", http_status=403), False),
+        (Fault("http-4xx", http_status=416), False),
+        (Redirect(302, "http://h.test/elsewhere"), False),
+        (Found(Method.HEAD, 200, 3, "image/jpeg", "http://h.test/image/1"), False),
+        (Arrival(Body(3), 200, None, "http://h.test/robots.txt"), False),
+        (Abandoned(), False),
+    ],
+)
+def test_what_only_leads_on_clears_no_suspect(result: object, clears: bool) -> None:  # noqa: FBT001
+    assert comes_through(result) is clears
+
+
+def test_workers_that_hang_are_seen_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "GRACE", 0.1)
+    with hired(ByUrlRecipe(), 2) as started:
+        for worker in started:
+            assert worker.process.pid is not None
+            os.kill(worker.process.pid, signal.SIGSTOP)
     assert not any(worker.lives for worker in started)
 
 

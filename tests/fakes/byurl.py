@@ -31,7 +31,7 @@ class ByUrlTransport:
         await _wait(kind)
         if kind == "bug":
             raise ZeroDivisionError("a bug")
-        if kind == "kill":
+        if kind in {"kill", "fatal"}:
             os.kill(os.getpid(), signal.SIGKILL)
         if kind == "pid":
             return Fault("http-404", str(os.getpid()))
@@ -41,6 +41,8 @@ class ByUrlTransport:
             return Fault("truncated", str(request.memory), partial=request.partial)
         if kind == "moved":
             return Redirect(302, "http://h.test/elsewhere")
+        if kind == "astray":
+            return Redirect(302, f"http://h.test/kill/{number}")
         if kind == "refused":
             self._landing.refuse.append(Fault("disk-full", "no room"))
         return image((number if kind != "wrong" else "x").encode() * 50, request.url)
@@ -53,7 +55,7 @@ class ByUrlTransport:
 
 
 async def _wait(kind: str) -> None:
-    if kind == "later":
+    if kind in {"later", "fatal"}:
         await asyncio.sleep(0.05)
     if kind == "never":
         await asyncio.Event().wait()

@@ -139,6 +139,10 @@ class Worker(Hired):
     def lives(self) -> bool:
         return not self.serving.done()
 
+    def kill(self) -> None:
+        self._depot.life.check()
+        self.hand.kill()
+
     def see_off(self) -> None:
         lives = self.lives and not self.hand.dead
         self._depot.trace.require(not lives, "a worker's end", lambda: "it is seen off alive")

@@ -18,8 +18,8 @@ from fetcher.engine import (
     LandingRules,
     TaskCrew,
 )
-from fetcher.engine.processes import GIVE_UP, ProcessCrew, WorkersLostError
-from fetcher.errors import FetcherError
+from fetcher.engine.processes import GIVE_UP, ProcessCrew
+from fetcher.errors import FetcherError, WorkersLostError
 from fetcher.events import Event, Paused
 from fetcher.policy.breaker import BreakerRule
 from fetcher.policy.hosts import HostGroups
@@ -147,12 +147,12 @@ class OneRun:
             pass
         except EndlessError as error:
             self._world.trace.breach("termination", str(error))
+        except WorkersLostError:
+            self.end.gave_up = True
         except FetcherError as error:
             self.end.error = error
         except Exception as error:  # noqa: BLE001  whatever it is, it is a finding
-            if _lost_all(error):
-                self.end.gave_up = True
-            elif not self.life.dead:
+            if not self.life.dead:
                 self._world.trace.breach("a bug", repr(error))
 
     def bury(self) -> None:
@@ -314,12 +314,6 @@ class OneRun:
         require(right, "the ending", lambda: f"{ending}, {settled=}, {held=}, {failed=}")
         complete = ending.reason is EndReason.COMPLETE
         require(complete or not self._run.calm, "the ending", lambda: f"a calm run: {ending}")
-
-
-def _lost_all(error: Exception) -> bool:
-    if isinstance(error, ExceptionGroup):
-        return error.subgroup(WorkersLostError) is not None
-    return isinstance(error, WorkersLostError)
 
 
 def _read(reading: asyncio.Task[None], engine: Engine) -> None:
