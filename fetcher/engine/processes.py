@@ -45,7 +45,7 @@ from fetcher.engine.worker import (
 )
 from fetcher.model import Fault
 from fetcher.policy.suspects import DEATHS, Suspects
-from fetcher.ports import Abandoned, Arrived, Errand, Refused, Report, Step
+from fetcher.ports import Abandoned, Arrived, Errand, Refused, Report, Step, TurnedBack
 
 Deliver = Callable[[Sequence[Report]], None]
 Broken = Callable[[BaseException], None]
@@ -295,7 +295,7 @@ class ProcessCrew:
             worker.out[report.asset_id] = True
         elif not isinstance(report.result, Step):
             del worker.out[report.asset_id]
-            if self._suspects.deaths:
+            if self._suspects.deaths and not isinstance(report.result, Abandoned | TurnedBack):
                 self._suspects.cleared(report.asset_id)
 
     def _hand_on(self, reports: Sequence[Report]) -> None:
