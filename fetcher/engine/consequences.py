@@ -137,11 +137,12 @@ class Consequences:
                 if result.http_status is not None:
                     self._suspicion.answered(job)
                 self._answered_otherwise(job, result, now)
+        elif isinstance(result, TurnedBack):
+            self._frontier.turned_back(job, now)
         else:
             self._frontier.abandoned(job, now)
             self._frontier.retry(job, now, now)
-            if isinstance(result, Abandoned):
-                job.partial = None  # its file has gone with the request
+            job.partial = None  # its file has gone with the request
 
     def _finished(self, job: Job, received: int, now: float, fault: Fault | None = None) -> None:
         """The frontier learns from it what the host group can bear."""

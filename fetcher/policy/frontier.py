@@ -27,9 +27,9 @@ as its connection is still to be opened, it is ``put_off``; when it could be, it
 and waits in a line of its own (``fetcher.policy.turns``).
 
 A job passes through here as: add → Dispatch → finished (its connection is free again) → settled,
-or retry, or redirected. Its global slot and its memory stay taken from Dispatch until the last of
-these; the engine calls ``settled`` when the manifest has committed, so the number of slots is also
-the number of attempts that a crash can cost (law 5).
+or retry, or redirected; or it is turned_back before it was sent. Its global slot and its memory
+stay taken from Dispatch until the last of these; the engine calls ``settled`` when the manifest has
+committed, so the number of slots is also the number of attempts that a crash can cost (law 5).
 """
 
 from __future__ import annotations
@@ -339,6 +339,17 @@ class Frontier:
         if job.leave is not Leave.NEEDS_NONE:
             self._ended_unsent(job, group, now)
         group.in_flight -= 1
+        self._settle_place(group, now)
+
+    def turned_back(self, job: Job, now: float) -> None:
+        """It was not sent: the same request again, once it may be."""
+        group = self._groups[job.group]
+        if job.leave is not Leave.NEEDS_NONE:
+            self._ended_unsent(job, group, now)
+        group.in_flight -= 1
+        self._free(job)
+        # In front: it has waited in line already.
+        group.ready.appendleft(job)
         self._settle_place(group, now)
 
     def settled(self, job: Job) -> None:

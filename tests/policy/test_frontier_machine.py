@@ -206,7 +206,9 @@ class FrontierMachine(RuleBasedStateMachine):
         self.paused_until = -math.inf
         self.running: dict[int, Job] = {}
         self.sent_on: set[int] = set()
-        """Jobs that a redirect brought to where they are ready: they go before all others."""
+        """Jobs that a redirect brought to where they are ready, or that were turned back: they go
+        before all others.
+        """
         self.ended: dict[int, Job] = {}
         self.lease: tuple[LeaseRequest, list[Job], bool] | None = None
         self.imported = self.settled = self.turn = 0
@@ -344,9 +346,11 @@ class FrontierMachine(RuleBasedStateMachine):
         assert self.now < side.left_alone_until
         del self.running[key]
         side.in_flight -= 1
-        self.frontier.abandoned(job, self.now)
-        self.ended[key] = job
-        self.retries(key, 0.0)
+        where = job.url, job.group, job.hops
+        self.frontier.turned_back(job, self.now)
+        assert (job.url, job.group, job.hops) == where
+        side.ready[key] = job
+        self.sent_on.add(key)
 
     def nothing_may_start(self, decision: object) -> None:
         ripe = {name: side.ripe_at(self.now) for name, side in self.sides.items()}

@@ -237,9 +237,30 @@ def test_who_asks_while_the_host_wants_to_be_left_alone_is_turned_back() -> None
     on.cool_down("h.test", 100.0, 10.0)
     on.asks_for_leave(first, 10.0)
     assert decisions(on, 10.0) == [TurnBack(first)]
-    on.abandoned(first, 10.0)
-    on.retry(first, 10.0, 10.0)
+    on.turned_back(first, 10.0)
+    assert (on.slots_taken, leave(first)) == (1, Leave.NEEDS_NONE)
     assert on.next(10.0) == WaitUntil(100.0)
+    assert on.next(100.0) == Dispatch(first)
+
+
+def test_who_is_turned_back_on_its_way_goes_on_from_there() -> None:
+    """Who led it there is not asked again, and the line there is behind it."""
+    on, (first, *_) = frontier(1)
+    decisions(on, 10.0)
+    on.sent(first, 10.0)
+    on.finished(first, 0, 10.0)
+    other = Asset(7, "7", "", "http://there.test/7", "there.test", Expectation())
+    on.add(Job(other, "there.test", 0, attempt=1), 10.0)
+    on.redirected(first, "http://there.test/0", "there.test", 10.0)
+    assert decisions(on, 10.0) == [Dispatch(first)]
+    on.put_off(first, 10.0)
+    on.asks_for_leave(first, 10.0)
+    on.cool_down("there.test", 100.0, 10.0)
+    assert decisions(on, 10.0) == [TurnBack(first)]
+    on.turned_back(first, 10.0)
+    assert (first.url, first.group, first.hops) == ("http://there.test/0", "there.test", 1)
+    assert decisions(on, 99.0) == []
+    assert decisions(on, 100.0)[0] == Dispatch(first)
 
 
 @pytest.mark.parametrize("when", ["given", "put off", "asked for"])
