@@ -354,12 +354,17 @@ class FrontierMachine(RuleBasedStateMachine):
 
     def nothing_may_start(self, decision: object) -> None:
         ripe = {name: side.ripe_at(self.now) for name, side in self.sides.items()}
-        earliest = min(*ripe.values(), self.next_turn)
+        earliest, turn = min(ripe.values()), self.next_turn
         if isinstance(decision, WaitUntil):
             assert self.now < decision.at
-            assert earliest - EPSILON <= decision.at <= max(earliest, self.now) + EPSILON
-            return
-        assert isinstance(decision, Idle)
+            first = min(earliest, turn)
+            if first - EPSILON <= decision.at <= max(first, self.now) + EPSILON:
+                return
+            # What is ripe has to wait for memory, and a turn comes meanwhile.
+            assert abs(decision.at - turn) <= EPSILON
+        else:
+            assert isinstance(decision, Idle)
+            assert turn == math.inf
         if earliest < math.inf:
             assert self.memory
             assert any(
