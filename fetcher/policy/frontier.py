@@ -45,7 +45,7 @@ from fetcher.policy.adapt import Adaptive
 from fetcher.policy.breaker import Breaker, BreakerRule
 from fetcher.policy.groups import Change, Group, GroupStatus, Job, Leave, Place, quota
 from fetcher.policy.limits import Pace, Throughput
-from fetcher.policy.turns import Send, TurnBack, Turns
+from fetcher.policy.turns import PATIENCE, Send, TurnBack, Turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +240,10 @@ class Frontier:
         """What may start at ``now``; see the module's text."""
         if not self._turns:
             return self._next_start(now)
-        decision = self._turns.next(now) or self._next_start(now)
+        pause = self._paused_until - now
+        if 0 < pause <= PATIENCE:
+            return WaitUntil(self._paused_until)
+        decision = self._turns.next(now, paused=pause > 0) or self._next_start(now)
         if isinstance(decision, Idle | WaitUntil):
             at = decision.at if isinstance(decision, WaitUntil) else math.inf
             at = min(at, self._turns.look_at())
