@@ -8,18 +8,19 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 from rich.console import Console
 
 from fetcher.cli import options
-from fetcher.cli.mirroring import Job, Result
-from fetcher.engine import EndReason
 from fetcher.errors import Exit
 from fetcher.model import Selection
 from fetcher.report.text import printable
-from fetcher.source import read_ids
+
+if TYPE_CHECKING:
+    from fetcher.cli.job import Job
+    from fetcher.cli.mirroring import Result
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -99,6 +100,9 @@ class Asked:
                 "fetch.contact": options.flag("--contact", self.contact),
             },
         )
+        from fetcher.cli.job import Job  # noqa: PLC0415  with the configuration, see options
+        from fetcher.source.ids import read_ids  # noqa: PLC0415
+
         chosen = loaded.config.run.subsets
         return Job(
             lists=self.lists,
@@ -133,7 +137,7 @@ def explain(result: Result, console: Console, *, again: str, lost: str) -> None:
         console.print(message, style="bold red")
         console.print("Nothing is lost: mend it, then run the same command again.")
     elif result.exit is Exit.STOPPED:
-        reason = printable(ending.detail) or EndReason.STOPPED
+        reason = printable(ending.detail) or ending.reason
         console.print(f"Stopped before the end ({reason}). The same command {again}.")
     elif result.exit is Exit.LOSSES:
         console.print(f"Finished; some images {lost}. The codes say why.")

@@ -12,7 +12,9 @@ from rich.console import Console
 
 from fetcher.cli import asking
 from fetcher.cli.auditing import Auditing, Findings
-from fetcher.cli.mirroring import Job, run
+from fetcher.cli.crewing import crewed
+from fetcher.cli.job import Job
+from fetcher.cli.mirroring import run
 from fetcher.errors import ManifestUnusableError, UsageError
 from fetcher.manifest import AuditTerms, ManifestReader
 from fetcher.model import Method
@@ -54,7 +56,8 @@ def audit(*, method: str, sample: str | None, seed: int, **given: Any) -> int:
     terms = AuditTerms(Method(method), _size(sample), seed)
     errors = asked.console()
     findings = Findings()
-    result = run(job, errors, functools.partial(Auditing, terms, findings))
+    with crewed(job) as crew:
+        result = run(job, crew, errors, functools.partial(Auditing, terms, findings))
     about = _about(terms, sample, findings)
     if asked.as_json:
         click.echo(json.dumps(report.as_dict(about, result.tally, findings.strata)))

@@ -6,11 +6,8 @@ import json
 from typing import Any
 
 import click
-from rich.console import Console
 
 from fetcher.cli import asking
-from fetcher.cli.mirroring import run
-from fetcher.report import status as status_report
 
 
 @click.command()
@@ -23,8 +20,17 @@ def mirror(**given: Any) -> int:
     files, or Parquet.
     """
     asked = asking.Asked(**given)
-    errors = asked.console()
-    result = run(asked.job(), errors)
+    job = asked.job()
+    from fetcher.cli.crewing import crewed  # noqa: PLC0415  in this order: see there
+
+    with crewed(job) as crew:
+        from rich.console import Console  # noqa: PLC0415
+
+        from fetcher.cli.mirroring import run  # noqa: PLC0415
+        from fetcher.report import status as status_report  # noqa: PLC0415
+
+        errors = asked.console()
+        result = run(job, crew, errors)
     if asked.as_json:
         click.echo(json.dumps(status_report.as_dict(result.tally)))
     elif not asked.quiet:

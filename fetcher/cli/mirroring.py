@@ -5,35 +5,31 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import random
-import resource
 import signal
-import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final
 
 from rich.console import Console
 
 from fetcher import __version__
 from fetcher.aside import ReadingProcess
-from fetcher.cli.recipe import CrewRecipe, crew_recipe, settle_in
+from fetcher.cli.crewing import Crewed
+from fetcher.cli.job import Job
+from fetcher.cli.recipe import CrewRecipe, settle_in
+from fetcher.cli.stores import store_of
 from fetcher.config import (
-    Config,
-    LoadedConfig,
     as_dict,
     breaker_rule,
     consent_rule,
     host_groups,
     redirect_rule,
     retry_rule,
-    worker_processes,
 )
 from fetcher.engine import Ending, EndReason, Engine, EngineOptions, StoreRecovery
-from fetcher.engine.processes import Hired, ProcessCrew, hired
+from fetcher.engine.processes import Hired, ProcessCrew
 from fetcher.errors import (
     DamagedListError,
     Exit,
@@ -44,7 +40,7 @@ from fetcher.errors import (
 )
 from fetcher.events import Event, RowsImported
 from fetcher.manifest import ManifestThread, RunInfo
-from fetcher.model import Method, Selection, State, Tally
+from fetcher.model import Method, State, Tally
 from fetcher.policy import urls
 from fetcher.policy.frontier import Frontier
 from fetcher.ports import Crew, Observer, Recovery
@@ -58,24 +54,6 @@ CAPACITY: Final = 16_384
 """Leased assets that are held in memory at most; about 1 kB each."""
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What the user asked for."""
-
-    lists: tuple[Path, ...]
-    directory: Path
-    manifest: Path
-    loaded: LoadedConfig
-    selection: Selection
-    command: tuple[str, ...]
-    measure_only: bool = False
-    """Nothing that arrives is kept."""
-
-    @property
-    def config(self) -> Config:
-        return self.loaded.config
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,26 +74,22 @@ class RealClock:
         return time.time()
 
 
-def run(job: Job, console: Console, make: Callable[..., Mirroring] | None = None) -> Result:
+def run(
+    job: Job, crewed: Crewed, console: Console, make: Callable[..., Mirroring] | None = None
+) -> Result:
     """Do it; ``make`` makes what does it, if that is no mirror.
 
     Raises ``FetcherError`` for what makes the command unusable or the manifest fail.
     """
     lists = _checked_lists(job)
-    _allow_descriptors(job.config.fetch.concurrency)
-    processes = worker_processes(job.config, len(os.sched_getaffinity(0)))
     make = make or Mirroring
-    recipe = crew_recipe(
-        job.config, job.directory, processes=processes, measure_only=job.measure_only
-    )
-    store = recipe.store()
+    recipe = crewed.recipe
+    store = store_of(recipe)
     store.prepare()
     settle_in()
-    with (
-        hired(recipe, processes if processes > 1 else 0) as workers,
-        asyncio.Runner(loop_factory=recipe.loop) as runner,
-    ):
-        return runner.run(make(job, lists, store, console, recipe=recipe, workers=workers).run())
+    mirroring = make(job, lists, store, console, recipe=recipe, workers=crewed.workers)
+    with asyncio.Runner(loop_factory=recipe.loop) as runner:
+        return runner.run(mirroring.run())
 
 
 def _checked_lists(job: Job) -> list[ImageList]:
@@ -134,24 +108,6 @@ def _checked_lists(job: Job) -> list[ImageList]:
     return lists
 
 
-def _allow_descriptors(concurrency: int) -> None:
-    """Raise this process's soft limit of open files to what is needed: for each attempt a
-    connection and a spool file. Raises ``UsageError`` if the hard limit is below that.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    allowed = sys.maxsize if hard == resource.RLIM_INFINITY else hard
-    least = 2 * concurrency + 64
-    if allowed < least:
-        raise UsageError(
-            f"fetch.concurrency {concurrency} takes {least} open files; this process may have "
-            f"{allowed}.",
-            hint="Lower fetch.concurrency, or raise the limit (ulimit -n).",
-        )
-    wanted = min(least + 960, allowed)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
 class Mirroring:
     """The parts of one run, made in order and taken apart in reverse."""
 
@@ -163,7 +119,7 @@ class Mirroring:
         console: Console,
         *,
         recipe: CrewRecipe,
-        workers: list[Hired],
+        workers: Sequence[Hired],
     ) -> None:
         self._job = job
         self._lists = lists
@@ -294,7 +250,9 @@ class Mirroring:
 
     def _crew(self) -> Crew:
         if not self._workers:
-            return self._recipe.crew_over(self._store)
+            from fetcher.cli.adapters import crew_over  # noqa: PLC0415  loads the client
+
+            return crew_over(self._recipe, self._store)
         return ProcessCrew(
             self._recipe, self._workers, lambda group: self._groups.budget(group).concurrency
         )

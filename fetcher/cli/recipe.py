@@ -1,7 +1,7 @@
 """How a crew is made from the configuration: in the run's own process, or in a worker's.
 
-A recipe is plain values, so that it can be sent to a worker; the adapters are made where they work,
-and the HTTP client is loaded there, too: workers load it while the run opens its manifest.
+A recipe is plain values, so that it can be sent to a worker; its adapters are loaded and made where
+they work (``fetcher.cli.adapters``).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import gc
 import sys
 import time
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
@@ -18,13 +19,13 @@ import uvloop
 
 from fetcher.config import Config, consent_rule, user_agent
 from fetcher.config.schema import Durability
-from fetcher.engine import Finisher, LandingRules, PromptLanding, TaskCrew, ThreadedLanding
-from fetcher.engine.recovery import SPOOL_SUFFIX
+from fetcher.engine.finishing import LandingRules
 from fetcher.model import Keep
-from fetcher.ports import Landing
-from fetcher.store import LocalStore, ShardStore
+from fetcher.ports import Crew
 from fetcher.transport.options import TransportOptions
 
+_ADAPTERS: Final = "fetcher.cli.adapters"
+"""Loads the HTTP client, which takes a tenth of a second."""
 GARBAGE_THRESHOLD: Final = 20_000
 """Objects between two looks for garbage: a few hundred images' worth."""
 SWITCH_INTERVAL: Final = 0.0005
@@ -54,39 +55,12 @@ class CrewRecipe:
     def loop(self) -> asyncio.AbstractEventLoop:
         return uvloop.new_event_loop()
 
-    def crew(self) -> TaskCrew:
-        store = self.store()
-        store.attach()
-        finisher = Finisher(store, self.rules)
-        landing = ThreadedLanding(finisher, threads=self.finishers)
-        return self._crew(store, PromptLanding(finisher, landing) if store.is_quick else landing)
+    def load(self) -> None:
+        import_module(_ADAPTERS)
 
-    def store(self) -> LocalStore:
-        if self.shard_size is None:
-            return LocalStore(self.directory, durability=self.durability, min_free=self.min_free)
-        return ShardStore(
-            self.directory,
-            shard_size=self.shard_size,
-            begun=self.begun,
-            durability=self.durability,
-            min_free=self.min_free,
-        )
-
-    def crew_over(self, store: LocalStore) -> TaskCrew:
-        """A crew in the run's own process, for a store that the run closes."""
-        finisher = Finisher(store, self.rules)
-        return self._crew(store, ThreadedLanding(finisher, threads=self.finishers))
-
-    def _crew(self, store: LocalStore, landing: Landing) -> TaskCrew:
-        from fetcher.transport.client import HttpTransport  # noqa: PLC0415  see the module's text
-
-        settle_in()
-        spool = store.spool_directory
-        return TaskCrew(
-            HttpTransport(self.transport),
-            landing,
-            lambda asset_id: f"{spool}/{asset_id}{SPOOL_SUFFIX}",
-        )
+    def crew(self) -> Crew:
+        crew: Crew = import_module(_ADAPTERS).worker_crew(self)
+        return crew
 
 
 def crew_recipe(

@@ -32,6 +32,9 @@ class Recipe(Protocol):
     def loop(self) -> asyncio.AbstractEventLoop:
         """A new event loop."""
 
+    def load(self) -> None:
+        """Load what a crew is made of; it may take its time, and touches nothing."""
+
     def crew(self) -> Crew:
         """A new crew, made while that loop runs."""
 
@@ -95,7 +98,22 @@ def work(end: socket.socket, recipe: Recipe, inherited: Sequence[socket.socket])
 
 
 async def _serve(end: socket.socket, recipe: Recipe) -> None:
-    await _Service(recipe.crew()).serve(end)
+    recipe.load()
+    if await _is_wanted(end):
+        await _Service(recipe.crew()).serve(end)
+
+
+async def _is_wanted(end: socket.socket) -> bool:
+    """Wait until the run has something to say: before that, there may be no place to work in.
+    ``False`` if it hangs up instead.
+    """
+    told = asyncio.Event()
+    end.setblocking(False)
+    loop = asyncio.get_running_loop()
+    loop.add_reader(end.fileno(), told.set)
+    await told.wait()
+    loop.remove_reader(end.fileno())
+    return bool(end.recv(1, socket.MSG_PEEK))
 
 
 class _Service:
