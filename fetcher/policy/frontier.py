@@ -27,9 +27,9 @@ as its connection is still to be opened, it is ``put_off``; when it could be, it
 and waits in a line of its own (``fetcher.policy.turns``).
 
 A job passes through here as: add → Dispatch → finished (its connection is free again) → settled,
-or retry, or redirected. Its global slot and its memory stay taken from Dispatch until the last of
-these; the engine calls ``settled`` when the manifest has committed, so the number of slots is also
-the number of attempts that a crash can cost (law 5).
+or retry, or redirected; or it is turned_back before it was sent. Its global slot and its memory
+stay taken from Dispatch until the last of these; the engine calls ``settled`` when the manifest has
+committed, so the number of slots is also the number of attempts that a crash can cost (law 5).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from fetcher.policy.adapt import Adaptive
 from fetcher.policy.breaker import Breaker, BreakerRule, Outage
 from fetcher.policy.groups import Change, Group, GroupStatus, Job, Leave, Place, quota
 from fetcher.policy.limits import Pace, Throughput
-from fetcher.policy.turns import Send, TurnBack, Turns
+from fetcher.policy.turns import PATIENCE, Send, TurnBack, Turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +258,10 @@ class Frontier:
         """What may start at ``now``; see the module's text."""
         if not self._turns:
             return self._next_start(now)
-        decision = self._turns.next(now) or self._next_start(now)
+        pause = self._paused_until - now
+        if 0 < pause <= PATIENCE:
+            return WaitUntil(self._paused_until)
+        decision = self._turns.next(now, paused=pause > 0) or self._next_start(now)
         if isinstance(decision, Idle | WaitUntil):
             at = decision.at if isinstance(decision, WaitUntil) else math.inf
             at = min(at, self._turns.look_at())
@@ -357,6 +360,17 @@ class Frontier:
         if job.leave is not Leave.NEEDS_NONE:
             self._ended_unsent(job, group, now)
         group.in_flight -= 1
+        self._settle_place(group, now)
+
+    def turned_back(self, job: Job, now: float) -> None:
+        """It was not sent: the same request again, once it may be."""
+        group = self._groups[job.group]
+        if job.leave is not Leave.NEEDS_NONE:
+            self._ended_unsent(job, group, now)
+        group.in_flight -= 1
+        self._free(job)
+        # In front: it has waited in line already.
+        group.ready.appendleft(job)
         self._settle_place(group, now)
 
     def settled(self, job: Job) -> None:

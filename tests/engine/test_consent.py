@@ -416,7 +416,7 @@ def test_the_others_go_on_though_most_hosts_are_down() -> None:
     assert [rig.state(n) for n in range(8_000, 8_100)] == [State.VERIFIED] * 100
     assert max(rig.transport.times(well)) < PATIENCE / 3
     waited = [n for n in range(200) if rig.transport.times(dead[n])[-1] > PATIENCE]
-    assert 0 < len(waited) <= 10
+    assert len(waited) <= 10
 
 
 def test_a_handful_of_images_is_not_waited_for() -> None:
