@@ -64,10 +64,14 @@ class Turn(Protocol):
         """There is no connection yet: others may be sent meanwhile."""
 
     async def come(self) -> None:
-        """Wait for leave, when all that is left to do is to send."""
+        """Wait for leave, when all that is left to do is to send. Raises ``TurnedBackError``."""
 
     def taken(self) -> None:
         """It is sent."""
+
+
+class TurnedBackError(Exception):
+    """The request is not to be sent now."""
 
 
 class FetchRequest(NamedTuple):
@@ -95,7 +99,8 @@ class Transport(Protocol):
     async def fetch(self, request: FetchRequest) -> Arrival | Found | Redirect | Fault:
         """Send one request and take in its answer; never follow a redirect, never raise for what a
         server or the network may do. ``Found`` answers any other method than GET. ``request.turn``
-        is asked right before the request is sent, and never after that.
+        is asked right before the request is sent, and never after that; that it turns back is
+        passed on, and what ``request.partial`` names is as it was.
 
         Where ``Fault.partial`` is ``None``, what ``request.partial`` names is as it was, except
         after too-large or a fault of the disk. Cancellation is passed on, and removes it too: no
@@ -257,6 +262,10 @@ class Abandoned(NamedTuple):
     """The errand was broken off because the run is ending; nothing is left of its body."""
 
 
+class TurnedBack(NamedTuple):
+    """The errand was broken off before its request was sent: all is as it was."""
+
+
 class Step(Enum):
     """Of an errand to a host group with a rate, on its way to being sent."""
 
@@ -273,7 +282,18 @@ class Report(NamedTuple):
     """
 
     asset_id: int
-    result: Step | Arrived | Arrival | Found | Redirect | Fault | Landed | Refused | Abandoned
+    result: (
+        Step
+        | Arrived
+        | Arrival
+        | Found
+        | Redirect
+        | Fault
+        | Landed
+        | Refused
+        | Abandoned
+        | TurnedBack
+    )
     received: int | None = None
     """Bytes that arrived, with a ``Landed`` or ``Refused`` that followed at once: then there was no
     ``Arrived`` before.
@@ -303,7 +323,7 @@ class Crew(Protocol):
         """Answers ``Step.READY``."""
 
     def turn_back(self, asset_id: int) -> None:
-        """Answers it otherwise: the errand is abandoned."""
+        """Answers it otherwise: the errand ends as ``TurnedBack``."""
 
     async def reach(self, urls: Sequence[str]) -> bool:
         """Whether a connection to any of these can be opened. Sends no request."""
@@ -312,9 +332,9 @@ class Crew(Protocol):
         """Break off every request that is under way."""
 
     async def close(self, patience: float) -> None:
-        """Wait for what is under way, but abandon requests after ``patience`` seconds, and those
-        that are not sent yet and wait for their turn at once; land and report what has arrived, and
-        end. To be called again, it can only become less patient.
+        """Wait for what is under way, but abandon requests after ``patience`` seconds, and turn
+        those back at once that are not sent yet and wait for their turn; land and report what has
+        arrived, and end. To be called again, it can only become less patient.
         """
 
 

@@ -18,6 +18,9 @@ from fetcher.policy.retry import RetryRule
 
 _POLITE: Final = 200.0
 """Requests per second; beyond that a host group is no longer somebody else's patience."""
+_PAUSES: Final = 12
+"""Of the longest kind, for which a host group that only fails is left alone: an hour, unless told
+otherwise; whoever is in a hurry shortens both at once."""
 _SLOTS_EACH: Final = 16
 _MOST_PROCESSES: Final = 8
 
@@ -54,7 +57,9 @@ def retry_rule(config: Config) -> RetryRule:
 
 def breaker_rule(config: Config) -> BreakerRule:
     """A group that fails altogether is left alone as an asset that fails is, without chance."""
-    return BreakerRule(first=config.retry.first_delay, longest=config.retry.max_delay)
+    retry = config.retry
+    patience = retry.patience if retry.patience is not None else _PAUSES * retry.max_delay
+    return BreakerRule(first=retry.first_delay, longest=retry.max_delay, patience=patience)
 
 
 def redirect_rule(config: Config) -> RedirectRule:

@@ -54,6 +54,7 @@ _DURATION_OR_NULL = In(units.optional(units.DURATION, word=None))
 _SIZE = In(units.SIZE)
 _SIZE_OR_ZERO = In(units.SIZE_OR_ZERO)
 _COUNT = In(units.COUNT)
+_DURATION_OR_AUTO = In(units.optional(units.DURATION_OR_ZERO, word="auto"))
 _COUNT_OR_AUTO = In(units.optional(units.COUNT, word="auto"))
 _COUNT_OR_NULL = In(units.optional(units.COUNT, word=None))
 _FLAG = In(units.FLAG)
@@ -175,6 +176,11 @@ class Retry(_Section):
     )
     max_retry_after: Annotated[float, _DURATION] = Field(
         default=HOUR, description="A host's Retry-After is obeyed up to this long."
+    )
+    patience: Annotated[float | None, _DURATION_OR_AUTO] = Field(
+        default=None,
+        description="How long a host group that only fails is left alone in all; auto is 12 times "
+        "max_delay.",
     )
 
     @model_validator(mode="after")

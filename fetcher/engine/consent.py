@@ -13,6 +13,13 @@ that does not answer has its jobs wait, and is asked again, as often and as pati
 would be. Then, what it was told last holds on; but where nothing was, those jobs, and no others,
 end with what befell the request: for later ones, it is asked anew. So every job comes to an end,
 and an outage costs a full line of them at most, now and then, and never the whole list.
+
+Of a host group from which only failures come, tries in vain do not count: one request would be
+charged to all that wait for it. They are probes of the group's circuit breaker, which spaces them,
+and when its patience has come to an end they count from one. So a host that is back by then has
+lost nothing, and one that is not has its jobs end as if there were no breaker, line by line. But
+where a quarter of what the frontier can hold waits for an origin, others come first: tries count.
+They also count where few jobs wait: an hour is too much to wait for a handful of images.
 """
 
 from __future__ import annotations
@@ -28,9 +35,11 @@ from fetcher.engine import unpacking
 from fetcher.events import RobotsAwaited
 from fetcher.model import Arrival, Asset, Expectation, Fault, Redirect, RobotsNote
 from fetcher.policy import codings, robots, urls
+from fetcher.policy.breaker import THRESHOLD, Outage
 from fetcher.policy.consent import ConsentRule, origin_of
 from fetcher.policy.frontier import Frontier
 from fetcher.policy.groups import Job
+from fetcher.policy.health import NO_FAILURE, health
 from fetcher.policy.redirects import RedirectRule
 from fetcher.policy.retry import RetryRule
 from fetcher.policy.robots import Meaning, Robots
@@ -42,8 +51,13 @@ MOST_TEXT: Final = 4 << 20
 """Characters of rules of all of these; parsed, they take some ten times that in bytes."""
 MOST_FAILURES: Final = 4_096
 """Origins whose failures are counted."""
+FEW: Final = 32
+"""Jobs that wait for an origin and are not worth a breaker's patience."""
 HOLDS_ON: Final = 3_600.0
 """Seconds for which what an origin said last holds on, when it does not answer."""
+_BORNE: Final = frozenset({Outage.MAYBE, Outage.BORNE})
+_SPACED: Final = frozenset({Outage.BORNE, Outage.FOR_GOOD})
+"""The circuit breaker spaces the tries, or did for as long as it may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +165,8 @@ class Consent:
         job = Job(asset, self._group_of(target.host), robots.MAX_BYTES, attempt=1)
         now = self._clock.now()
         failures = self._failures.get(origin, 0)
+        if self._frontier.outage(job.group, THRESHOLD, now) in _SPACED:
+            failures = 0
         wait = self._retry.delay(failures, self._chance()) if failures else 0.0
         self._frontier.add(job, now, first=True, due=now + wait)
 
@@ -199,11 +215,21 @@ class Consent:
                 self._give_up(job, fault)
             case Meaning.UNREACHABLE:
                 failures = self._count_failure(origin)
-                if fault.http_status is not None and job.attempt == 1:
+                if fault.http_status is not None and failures == 1:
                     # Of hosts that do not answer at all, a list may have very many.
                     self._observer.notify(RobotsAwaited(origin, fault.code, fault.http_status))
-                if job.attempt < self._retry.attempts:
+                outage = self._outage(job, fault, now)
+                borne = (
+                    outage in _BORNE
+                    and not self._frontier.crowded
+                    and self._frontier.awaiting(origin) > FEW
+                )
+                if borne and outage is Outage.BORNE:
+                    job.attempt = 0  # neither this one counts, nor do those that led to it
+                if job.attempt < self._retry.attempts or borne:
                     job.attempt += 1
+                    if outage in _SPACED:
+                        failures = job.attempt
                     wait = max(wait, self._retry.delay(failures, self._chance()))
                     self._frontier.retry(job, now + wait, now)
                 elif (note := self._awaited[origin]) is not None:
@@ -211,6 +237,14 @@ class Consent:
                     self._know(origin, note.rules, HOLDS_ON)
                 else:
                     self._give_up(job, fault)
+
+    def _outage(self, job: Job, fault: Fault, now: float) -> Outage:
+        """Of the group that failed ``job``, since that was asked for first. ``NONE`` if something
+        else than failures came of it, or what its breaker does not count: that would never end.
+        """
+        if job.hops or health(fault) in NO_FAILURE:
+            return Outage.NONE
+        return self._frontier.outage(job.group, job.attempt, now)
 
     def _count_failure(self, origin: str) -> int:
         failures = self._failures.pop(origin, 0) + 1

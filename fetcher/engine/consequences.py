@@ -27,7 +27,17 @@ from fetcher.model import Arrival, Fate, Fault, Found, Landed, Redirect
 from fetcher.policy import auditing, codes, urls
 from fetcher.policy.frontier import Frontier
 from fetcher.policy.groups import Job
-from fetcher.ports import Abandoned, Arrived, Clock, Observer, Recovery, Refused, Report, Step
+from fetcher.ports import (
+    Abandoned,
+    Arrived,
+    Clock,
+    Observer,
+    Recovery,
+    Refused,
+    Report,
+    Step,
+    TurnedBack,
+)
 
 
 class Consequences:
@@ -96,7 +106,7 @@ class Consequences:
     def _ended_with(
         self,
         job: Job,
-        result: Arrival | Found | Redirect | Fault | Landed | Refused | Abandoned,
+        result: Arrival | Found | Redirect | Fault | Landed | Refused | Abandoned | TurnedBack,
         now: float,
     ) -> None:
         if isinstance(result, Landed):
@@ -127,10 +137,12 @@ class Consequences:
                 if result.http_status is not None:
                     self._suspicion.answered(job)
                 self._answered_otherwise(job, result, now)
+        elif isinstance(result, TurnedBack):
+            self._frontier.turned_back(job, now)
         else:
             self._frontier.abandoned(job, now)
             self._frontier.retry(job, now, now)
-            job.partial = None
+            job.partial = None  # its file has gone with the request
 
     def _finished(self, job: Job, received: int, now: float, fault: Fault | None = None) -> None:
         """The frontier learns from it what the host group can bear."""

@@ -11,7 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from fetcher.model import Arrival, Landed
+from fetcher.model import Arrival, Fault, Found, Landed, Redirect
 from fetcher.ports import (
     Abandoned,
     Arrived,
@@ -22,6 +22,8 @@ from fetcher.ports import (
     Report,
     Step,
     Transport,
+    TurnedBack,
+    TurnedBackError,
 )
 
 
@@ -37,8 +39,8 @@ class TaskCrew:
         self._errands: deque[Errand] = deque()
         self._runners: dict[asyncio.Task[None], None] = {}
         self._parked: list[asyncio.Future[None]] = []
-        self._waiting: dict[int, asyncio.Future[None]] = {}
-        """Errands that could be sent, and may not yet, by asset."""
+        self._waiting: dict[int, asyncio.Future[bool]] = {}
+        """Whether errands that could be sent may be, by asset."""
         self._looking = 0
         """Runners that will look for an errand without having to be woken."""
         self._at_once: dict[int, int] = {}
@@ -67,14 +69,15 @@ class TaskCrew:
             runner.add_done_callback(self._ended)
 
     def may_send(self, asset_id: int) -> None:
-        waits = self._waiting.pop(asset_id, None)
-        if waits is not None and not waits.done():
-            waits.set_result(None)
+        self._answer(asset_id, may_send=True)
 
     def turn_back(self, asset_id: int) -> None:
+        self._answer(asset_id, may_send=False)
+
+    def _answer(self, asset_id: int, *, may_send: bool) -> None:
         waits = self._waiting.pop(asset_id, None)
-        if waits is not None:
-            waits.cancel()
+        if waits is not None and not waits.done():
+            waits.set_result(may_send)
 
     async def reach(self, urls: Sequence[str]) -> bool:
         tries = [asyncio.ensure_future(self._transport.reach(url)) for url in urls]
@@ -141,8 +144,11 @@ class TaskCrew:
             method=errand.method,
             turn=_Turn(self, errand) if errand.leave is not None else None,
         )
+        result: Arrival | Found | Redirect | Fault | TurnedBack
         try:
             result = await self._transport.fetch(request)
+        except TurnedBackError:
+            result = TurnedBack()
         except asyncio.CancelledError:
             # The transport has removed what it had of the body.
             self._deliver([Report(asset.asset_id, Abandoned())])
@@ -157,15 +163,17 @@ class TaskCrew:
             self._deliver([Report(asset.asset_id, result)])
 
     async def await_turn(self, asset_id: int) -> None:
-        """For ``_Turn``. The run's end is the end of all waiting."""
+        """For ``_Turn``. The run's end is the end of all waiting. Raises ``TurnedBackError``."""
         if self._closing:
-            raise asyncio.CancelledError
+            raise TurnedBackError
         waits = self._waiting[asset_id] = asyncio.get_running_loop().create_future()
         self.tell(asset_id, Step.READY)
         try:
-            await waits
+            may_send = await waits
         finally:
             self._waiting.pop(asset_id, None)
+        if not may_send:
+            raise TurnedBackError
 
     def tell(self, asset_id: int, step: Step) -> None:
         """For ``_Turn``."""

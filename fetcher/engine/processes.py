@@ -47,7 +47,7 @@ from fetcher.errors import WorkerBrokeError, WorkersLostError
 from fetcher.model import Fault, Landed, Method
 from fetcher.policy import auditing
 from fetcher.policy.suspects import DEATHS, Suspects
-from fetcher.ports import Abandoned, Arrived, Errand, Refused, Report, Step
+from fetcher.ports import Abandoned, Arrived, Errand, Refused, Report, Step, TurnedBack
 
 Deliver = Callable[[Sequence[Report]], None]
 Broken = Callable[[BaseException], None]
@@ -338,7 +338,7 @@ class ProcessCrew:
             worker.out[report.asset_id] = True
         elif not isinstance(report.result, Step):
             del worker.out[report.asset_id]
-            if not isinstance(report.result, Abandoned):
+            if not isinstance(report.result, Abandoned | TurnedBack):
                 worker.of_use = True
                 self._lost_in_a_row = self._found_in_a_row = 0
             if self._suspects.deaths and comes_through(report.result):

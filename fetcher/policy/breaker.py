@@ -7,20 +7,24 @@
 
 It delays attempts and takes none: a probe is an attempt like any other, of the asset whose turn it
 is. So that it cannot starve a group (law 6), the time for which it holds one back is limited by an
-allowance: ``ALLOWANCE`` seconds, and one more for each healthy answer. A group that has used it up
-is not strained but down, or sick for good; its assets come to their end as if there were no
-breaker. Hence the law that the tests hold it to: time open <= ALLOWANCE + healthy answers.
+allowance: the rule's ``patience``, and one second more for each healthy answer. A group that has
+used it up is not strained but down, or sick for good; its assets come to their end as if there were
+no breaker. Hence the law that the tests hold it to: time open <= patience + healthy answers.
+
+What is asked for on behalf of many (a robots.txt) is no attempt of any of them, and not to be given
+up while the breaker is patient: how a group stands, it tells as an ``Outage``.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Final
 
 THRESHOLD: Final = 5
 """Failures without anything healthy in between. A browser's tab full of failures."""
-ALLOWANCE: Final = 3_600.0
+PATIENCE: Final = 3_600.0
 """Seconds. Long enough for most outages to end; little in a run of weeks, and spent by all host
 groups side by side."""
 REPAID: Final = 1.0
@@ -29,10 +33,23 @@ REPAID: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class BreakerRule:
-    """Seconds for which it opens first, and at most."""
+    """Seconds for which it opens first, at most, and in all."""
 
     first: float = 1.0
     longest: float = 300.0
+    patience: float = PATIENCE
+
+
+class Outage(Enum):
+    """Whether all that came back lately were failures."""
+
+    NONE = auto()
+    MAYBE = auto()
+    """Yes, but they were too few to open the breaker."""
+    BORNE = auto()
+    """Yes, and the group is left alone for that."""
+    FOR_GOOD = auto()
+    """Yes, after it was left alone for as long as it may be."""
 
 
 class Breaker:
@@ -42,7 +59,7 @@ class Breaker:
 
     def __init__(self, rule: BreakerRule) -> None:
         self._rule = rule
-        self._allowance = ALLOWANCE
+        self._allowance = rule.patience
         self.fresh = True
         """It has nothing to recover from: a healthy answer is no news to it."""
         self.failures = 0
@@ -61,11 +78,19 @@ class Breaker:
         """Open or half-open."""
         return self.openings > 0
 
+    def outage(self, few: int, now: float) -> Outage:
+        """Lately: the last ``few`` answers, or as many as open it, whichever are fewer."""
+        if self.failures < min(few, THRESHOLD):
+            return Outage.NONE
+        if self.spent and self.opens_at <= now:
+            return Outage.FOR_GOOD
+        return Outage.BORNE if self.failures >= THRESHOLD else Outage.MAYBE
+
     def healthy(self) -> None:
         self.failures = self.openings = 0
         self.opens_at = -math.inf
-        self._allowance = min(ALLOWANCE, self._allowance + REPAID)
-        self.fresh = self._allowance == ALLOWANCE
+        self._allowance = min(self._rule.patience, self._allowance + REPAID)
+        self.fresh = self._allowance == self._rule.patience
 
     def failed(self, asked: float, now: float) -> bool:
         """A request that started at ``asked`` failed; whether that opens the breaker.

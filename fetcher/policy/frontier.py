@@ -27,9 +27,9 @@ as its connection is still to be opened, it is ``put_off``; when it could be, it
 and waits in a line of its own (``fetcher.policy.turns``).
 
 A job passes through here as: add → Dispatch → finished (its connection is free again) → settled,
-or retry, or redirected. Its global slot and its memory stay taken from Dispatch until the last of
-these; the engine calls ``settled`` when the manifest has committed, so the number of slots is also
-the number of attempts that a crash can cost (law 5).
+or retry, or redirected; or it is turned_back before it was sent. Its global slot and its memory
+stay taken from Dispatch until the last of these; the engine calls ``settled`` when the manifest has
+committed, so the number of slots is also the number of attempts that a crash can cost (law 5).
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ from dataclasses import dataclass
 
 from fetcher.model import Fault, HostBudget, HostMemory, LeaseRequest
 from fetcher.policy.adapt import Adaptive
-from fetcher.policy.breaker import Breaker, BreakerRule
+from fetcher.policy.breaker import Breaker, BreakerRule, Outage
 from fetcher.policy.groups import Change, Group, GroupStatus, Job, Leave, Place, quota
 from fetcher.policy.limits import Pace, Throughput
-from fetcher.policy.turns import Send, TurnBack, Turns
+from fetcher.policy.turns import PATIENCE, Send, TurnBack, Turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +101,7 @@ class Frontier:
         self._timers: list[tuple[float, int, Group]] = []
         self._turns = Turns()
         self._aside: dict[str, list[Job]] = {}
+        self._set_aside_now = 0
         self._sequence = 0
         self._slots_taken = 0
         self._memory_taken = 0
@@ -131,6 +132,22 @@ class Frontier:
     def hungry(self) -> bool:
         """Whether ``wants`` has something to ask for."""
         return self._hungry and self._held < self._capacity
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so many assets await their origins that the others may run out of room: at half
+        of the capacity, strangers would no longer be leased, and this is to be known before that.
+        """
+        return 4 * self._set_aside_now > self._capacity
+
+    def awaiting(self, origin: str) -> int:
+        """Assets that await ``origin``."""
+        return len(self._aside.get(origin, ()))
+
+    def outage(self, name: str, few: int, now: float) -> Outage:
+        """Whether the last ``few`` answers of a group were failures, and how long that is borne."""
+        group = self._groups.get(name)
+        return group.breaker.outage(few, now) if group is not None else Outage.NONE
 
     def status(self, now: float) -> Iterator[GroupStatus]:
         """The groups that hold assets."""
@@ -229,6 +246,7 @@ class Frontier:
     def release(self, origin: str) -> list[Job]:
         """Hand back all jobs that await ``origin``: they are to be added again, or settled."""
         jobs = self._aside.pop(origin, [])
+        self._set_aside_now -= len(jobs)
         for job in jobs:
             job.awaits = ""
             self._leave(self._groups[job.group])
@@ -240,7 +258,10 @@ class Frontier:
         """What may start at ``now``; see the module's text."""
         if not self._turns:
             return self._next_start(now)
-        decision = self._turns.next(now) or self._next_start(now)
+        pause = self._paused_until - now
+        if 0 < pause <= PATIENCE:
+            return WaitUntil(self._paused_until)
+        decision = self._turns.next(now, paused=pause > 0) or self._next_start(now)
         if isinstance(decision, Idle | WaitUntil):
             at = decision.at if isinstance(decision, WaitUntil) else math.inf
             at = min(at, self._turns.look_at())
@@ -341,6 +362,17 @@ class Frontier:
         group.in_flight -= 1
         self._settle_place(group, now)
 
+    def turned_back(self, job: Job, now: float) -> None:
+        """It was not sent: the same request again, once it may be."""
+        group = self._groups[job.group]
+        if job.leave is not Leave.NEEDS_NONE:
+            self._ended_unsent(job, group, now)
+        group.in_flight -= 1
+        self._free(job)
+        # In front: it has waited in line already.
+        group.ready.appendleft(job)
+        self._settle_place(group, now)
+
     def settled(self, job: Job) -> None:
         """It reached a terminal state, and the manifest says so."""
         self._free(job)
@@ -387,6 +419,7 @@ class Frontier:
                 self._groups[job.group].held -= 1
             taken += jobs
         self._aside.clear()
+        self._set_aside_now = 0
         self._ring.clear()
         self._timers.clear()
         self._held -= len(taken)
@@ -453,6 +486,7 @@ class Frontier:
 
     def _set_aside(self, job: Job) -> None:
         self._aside.setdefault(job.awaits, []).append(job)
+        self._set_aside_now += 1
 
     def _let_wait(self, job: Job, due: float, group: Group) -> None:
         self._sequence += 1

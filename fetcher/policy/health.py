@@ -61,6 +61,10 @@ _BY_STATUS: Final = {502: Health.STRAINED, 503: Health.REFUSED, 504: Health.STRA
 """Of the server errors, those that speak of load (RFC 9110 section 15.6)."""
 
 
+NO_FAILURE: Final = frozenset({Health.HEALTHY, Health.UNTOLD})
+"""What the circuit breaker does not count."""
+
+
 def health(fault: Fault | None) -> Health:
     """Of the host group that answered with ``fault``; ``None`` is an image or a redirect."""
     if fault is None:

@@ -6,7 +6,8 @@ Its group's pace alone decides when it gets it, in the order of asking: it holds
 memory and its connection by then. So it must not wait for long, and does not: those that ask hold
 up what is begun with next (``limits.Pace``).
 
-Where the group is to be left alone meanwhile, it is turned back instead, and waits in line again.
+Where the group is to be left alone meanwhile, it is turned back instead, and waits in line again;
+and so it is in a pause of our own that lasts. Nobody is sent in a pause.
 Groups without a rate are never here.
 """
 
@@ -15,8 +16,13 @@ from __future__ import annotations
 import heapq
 import math
 from dataclasses import dataclass
+from typing import Final
 
 from fetcher.policy.groups import Group, Job, Leave
+
+PATIENCE: Final = 5.0
+"""Seconds for which who asks may wait for a pause to end: servers soon close a connection on which
+nothing is asked, and after a long pause it may lead nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +72,18 @@ class Turns:
             self._sequence += 1
             heapq.heappush(self._heap, (at, self._sequence, group))
 
-    def next(self, now: float) -> Send | TurnBack | None:
+    def next(self, now: float, *, paused: bool) -> Send | TurnBack | None:
         if self.look_at() > now:
             return None
         group = self._heap[0][2]
-        decision = _decide(group, now)
+        decision = _decide(group, now, paused=paused)
         self.changed(group)
         return decision
 
 
-def _decide(group: Group, now: float) -> Send | TurnBack:
+def _decide(group: Group, now: float, *, paused: bool) -> Send | TurnBack:
     job = group.asking.popleft()
-    if group.left_alone(now):
+    if paused or group.left_alone(now):
         job.leave = Leave.PUT_OFF
         group.pace.stop_asking()
         return TurnBack(job)

@@ -21,7 +21,7 @@ import aiohttp
 from fetcher.model import Arrival, Fault, Found, Method, Redirect
 from fetcher.policy.addresses import is_public
 from fetcher.policy.oserrors import disk_fault
-from fetcher.ports import FetchRequest
+from fetcher.ports import FetchRequest, TurnedBackError
 from fetcher.transport.asking import Origin, RefusedError, prepare
 from fetcher.transport.connector import (
     BlockedAddressError,
@@ -117,6 +117,8 @@ class HttpTransport:
                 if self._options.proxy is not None and response.status == PROXY_REFUSES_US:
                     return Fault("proxy-unreachable", "it refuses us", response.status)
                 return await exchange.take(response)
+        except TurnedBackError:
+            raise
         except SpoolError as error:
             cause = error.__cause__
             assert isinstance(cause, OSError)  # noqa: S101  SpoolError is raised from nothing else

@@ -62,7 +62,7 @@ def gallery(count: int, *, size: int = 2_000, host: str = HOST, scheme: str = "h
 FAST: Final[Mapping[str, Any]] = {
     "fetch": {"processes": 1},
     "hosts": {"default": {"rate": "unlimited", "concurrency": 64}},
-    "retry": {"attempts": 3, "first_delay": "10ms", "max_delay": "20ms"},
+    "retry": {"attempts": 3, "first_delay": "10ms", "max_delay": "20ms", "patience": 0},
     "store": {"min_free": 0},
     "run": {"drain": "20s"},
     "consent": {"robots": False},

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from fetcher.model import Asset, Expectation, Fault, Landed, Partial, Redirect, State, Validators
 from fetcher.policy.verify import digest
-from fetcher.ports import Abandoned, Arrived, Crew, Errand, Refused, Report, Step
+from fetcher.ports import Abandoned, Arrived, Crew, Errand, Refused, Report, Step, TurnedBack
 
 PATIENCE = 30.0
 
@@ -199,7 +199,7 @@ class CrewSuite:
         assert book.of(2)[:4] == [Step.PUT_OFF, Step.READY, Step.SENT, Arrived(50)]
         await crew.close(PATIENCE)
 
-    async def test_what_is_turned_back_is_abandoned(self, crew: Crew) -> None:
+    async def test_what_is_turned_back_ends_as_such(self, crew: Crew) -> None:
         book = Book(crew)
         await book.start()
         crew.send(errand(1, "image")._replace(leave=False))
@@ -208,7 +208,7 @@ class CrewSuite:
         crew.turn_back(1)
         crew.turn_back(1)
         await book.until_ended(1)
-        assert book.of(1) == [Step.READY, Abandoned()]
+        assert book.of(1) == [Step.READY, TurnedBack()]
         crew.send(errand(2, "image"))
         await book.until_ended(2)
         await crew.close(PATIENCE)
@@ -221,8 +221,8 @@ class CrewSuite:
         crew.send(errand(2, "slow")._replace(leave=True))
         async with asyncio.timeout(PATIENCE):
             await crew.close(1e6)
-        assert book.of(1) == [Step.READY, Abandoned()]
-        assert book.of(2)[-1] == Abandoned()
+        assert book.of(1) == [Step.READY, TurnedBack()]
+        assert book.of(2)[-1] == TurnedBack()
         assert Step.SENT not in book.of(2)
 
     async def test_what_was_kept_of_a_body_goes_along(self, crew: Crew) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 
 from fetcher.demo.images import picture
-from fetcher.demo.steps import HANG_UP, Answer, Bytes, Picture, redirect, status
+from fetcher.demo.steps import HANG_UP, Answer, Bytes, Picture, Step, redirect, status
 from scripts.proofs.mirrors import Row
 from tests.e2e.conftest import Bench
 
@@ -107,6 +107,17 @@ def test_a_host_that_does_not_answer_at_first_is_waited_for(bench: Bench) -> Non
     assert bench.mirror(bench.rows(rows("/1")), config=bench.config(ON)).code == 0
     assert asked(bench) == [FILE, FILE, FILE, "/1"]
     assert bench.images()["a.test-1"].attempts == 1
+
+
+@pytest.mark.parametrize("step", [status(503), HANG_UP])
+def test_a_host_that_is_down_at_first_has_lost_nothing(bench: Bench, step: Step) -> None:
+    """More failures than any image has attempts."""
+    bench.web.serve(FILE, *[step] * 8, status(404))
+    serve(bench, "/1", "/2")
+    patient = {"retry": {"patience": "1m"}}
+    assert bench.mirror(bench.rows(rows("/1", "/2")), config=bench.config(ON, patient)).code == 0
+    assert asked(bench).count(FILE) == 9
+    assert [image.attempts for image in bench.images().values()] == [1, 1]
 
 
 def test_a_host_that_never_answers_is_asked_for_nothing_else(bench: Bench) -> None:

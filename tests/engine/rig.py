@@ -13,6 +13,7 @@ from typing import Any
 from fetcher.engine import Ending, Engine, EngineOptions, TaskCrew
 from fetcher.events import Event
 from fetcher.model import Expectation, HostBudget, HostMemory, Method, Outcome, Row, State
+from fetcher.policy.breaker import PATIENCE, BreakerRule
 from fetcher.policy.consent import ConsentRule
 from fetcher.policy.frontier import Frontier
 from fetcher.policy.hosts import GroupRule, HostGroups
@@ -50,10 +51,12 @@ class Rig:
     rules: Sequence[GroupRule] = ()
     concurrency: int = 64
     memory: int = 1 << 20
+    capacity: int = 1_000
     latency: float = 0.05
     limit: int | None = None
     drain: float = 5.0
     retry: RetryRule = RETRY
+    patience: float = PATIENCE
     landing_delay: float = 0.0
     lands_at_once: bool = False
     consent: ConsentRule | None = None
@@ -86,8 +89,9 @@ class Rig:
         self.frontier = Frontier(
             concurrency=self.concurrency,
             memory=self.memory,
-            capacity=1_000,
+            capacity=self.capacity,
             budget_of=groups.budget,
+            breaker=BreakerRule(patience=self.patience),
         )
         self.prepare(self)
         engine = Engine(

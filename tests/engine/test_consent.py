@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -13,11 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fetcher.engine import EndReason, consent
+from fetcher.engine.consent import FEW
 from fetcher.errors import ManifestError
-from fetcher.events import Paused, RobotsAwaited
+from fetcher.events import BreakerOpened, Paused, RobotsAwaited
 from fetcher.model import Arrival, Body, Fault, HostBudget, Redirect, RobotsNote, State
 from fetcher.policy import robots
+from fetcher.policy.breaker import PATIENCE, THRESHOLD, BreakerRule
 from fetcher.policy.consent import ConsentRule, origin_of
+from fetcher.policy.hosts import GroupRule
 from tests.engine.rig import RETRY, Rig, picture, row
 from tests.fakes.clock import EPOCH
 from tests.fakes.robots import MemoryRobotsBook
@@ -29,6 +33,8 @@ NO_FILE = Fault("http-404", http_status=404)
 BROKEN = Fault("http-5xx", http_status=503)
 DEAD = Fault("connection-refused", "nobody listens")
 DAY = 86_400.0
+WIDE = HostBudget(rate=100.0, burst=5, concurrency=4)  # holds 200
+LONGEST = BreakerRule().longest
 
 
 def says(text: str) -> Arrival:
@@ -245,7 +251,7 @@ def test_a_host_that_does_not_answer_is_waited_for_and_nothing_is_charged() -> N
 def test_those_who_wait_in_vain_end_and_nothing_was_asked_of_the_host(
     fault: Fault, code: str
 ) -> None:
-    rig = rig_of({ORIGIN: [fault]}, *images(5))
+    rig = rig_of({ORIGIN: [fault]}, *images(5), patience=0.0)
     assert rig.run().reason is EndReason.COMPLETE
     assert asked(rig) == [FILE] * RETRY.attempts
     assert {(outcome.state, outcome.code) for outcome in rig.manifest.history} == {
@@ -257,17 +263,37 @@ def test_those_who_wait_in_vain_end_and_nothing_was_asked_of_the_host(
 def test_an_outage_costs_those_who_waited_and_no_others() -> None:
     outage = [BROKEN] * (2 * RETRY.attempts)
     budget = HostBudget(rate=2.0, burst=1, concurrency=1)  # holds 8
-    rig = rig_of({ORIGIN: [*outage, NO_FILE]}, *images(100), budget=budget)
+    rig = rig_of({ORIGIN: [*outage, NO_FILE]}, *images(100), budget=budget, patience=0.0)
     rig.run()
     states = list(rig.manifest.states.values())
     assert states.count(State.FAILED) == 16
     assert states.count(State.VERIFIED) == 84
-    gaps = [later - earlier for earlier, later in pairwise(rig.transport.times(FILE))]
-    assert gaps[RETRY.attempts - 1] > 1  # nor does a new round forget how often it was in vain
+
+
+@pytest.mark.parametrize("attempts", [1, 3, 5])
+def test_one_that_is_down_in_a_group_that_is_well_is_asked_now_and_then(attempts: int) -> None:
+    """Its tries count: it is not the group that is down."""
+    other = "http://b.test"
+    budget = HostBudget(rate=20.0, burst=1, concurrency=2)
+    rig = rig_of(
+        {ORIGIN: [BROKEN], other: [NO_FILE]},
+        *images(50),
+        *images(2_000, other),
+        budget=budget,
+        rules=[GroupRule("both", ("*.test",), budget)],
+        retry=replace(RETRY, attempts=attempts),
+    )
+    assert rig.run().reason is EndReason.COMPLETE
+    assert [rig.state(n) for n in range(50)] == [State.FAILED] * 50
+    assert [rig.state(n) for n in range(50, 2_050)] == [State.VERIFIED] * 2_000
+    times = rig.transport.times(FILE)
+    assert len(times) < 4 * (attempts + 1)
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    assert max(gaps[attempts:]) > 1  # nor does a new round forget how often it was in vain
 
 
 def test_what_was_said_last_holds_on_while_nobody_answers() -> None:
-    rig = rig_of({ORIGIN: [BROKEN]}, f"{ORIGIN}/no", f"{ORIGIN}/yes")
+    rig = rig_of({ORIGIN: [BROKEN]}, f"{ORIGIN}/no", f"{ORIGIN}/yes", patience=0.0)
     old = RobotsNote(ORIGIN, "fetcher", EPOCH - 3 * DAY, "2 Disallow: /no")
     rig.book.notes[ORIGIN] = old
     rig.run()
@@ -316,6 +342,119 @@ def test_a_fault_of_ours_pauses_and_charges_nothing() -> None:
     assert [event.seconds for event in rig.events if isinstance(event, Paused)] == [1, 2]
     assert asked(rig).count(FILE) == 3
     assert set(rig.manifest.states.values()) == {State.VERIFIED}
+
+
+# A whole group from which only failures come.
+
+
+def back_after(seconds: float, fault: Fault, *urls: str, **options: Any) -> Rig:
+    """``ORIGIN`` answers ``fault`` for so long, from the start, and then has no file."""
+    rig = rig_of({ORIGIN: [fault]}, *urls, **options)
+    scripts = dict(rig.scripts)
+    rig.scripts, rig.at = scripts, {seconds: lambda _: scripts.update({FILE: [NO_FILE]})}
+    return rig
+
+
+@pytest.mark.parametrize("fault", [DEAD, BROKEN, Fault("rate-limited", http_status=429)])
+@pytest.mark.parametrize("attempts", [1, 3, 5, 9])
+@pytest.mark.parametrize(("count", "seconds"), [(40, 300.0), (200, 300.0), (200, 3_000.0)])
+def test_who_is_down_at_first_and_back_within_the_hour_has_lost_nothing(
+    fault: Fault, attempts: int, count: int, seconds: float
+) -> None:
+    rig = back_after(
+        seconds, fault, *images(count), retry=replace(RETRY, attempts=attempts), budget=WIDE
+    )
+    assert rig.run().reason is EndReason.COMPLETE
+    assert set(rig.manifest.states.values()) == {State.VERIFIED}
+    assert [outcome.attempt for outcome in rig.manifest.history] == [1] * count
+    assert set(asked(rig)[: asked(rig).count(FILE)]) == {FILE}
+    assert rig.transport.asked[-1].at < seconds + LONGEST + 60
+    assert len([e for e in rig.events if isinstance(e, RobotsAwaited)]) == (fault is not DEAD)
+
+
+@pytest.mark.parametrize("fault", [DEAD, BROKEN])
+@pytest.mark.parametrize("count", [40, 200, 1_000])
+def test_who_is_down_for_good_is_waited_for_an_hour(fault: Fault, count: int) -> None:
+    rig = rig_of({ORIGIN: [fault]}, *images(count), budget=WIDE)
+    assert rig.run().reason is EndReason.COMPLETE
+    assert set(rig.manifest.states.values()) == {State.FAILED}
+    assert [outcome.attempt for outcome in rig.manifest.history] == [1] * count
+    opened = [event.seconds for event in rig.events if isinstance(event, BreakerOpened)]
+    assert sum(opened) == pytest.approx(PATIENCE)
+    lines = -(-count // 200)
+    tries = THRESHOLD + len(opened) + RETRY.attempts * lines
+    assert set(asked(rig)) == {FILE}
+    assert len(asked(rig)) <= tries < 50
+    assert PATIENCE < rig.transport.asked[-1].at < PATIENCE + 10 * lines
+
+
+def test_meanwhile_the_others_go_on() -> None:
+    other = "http://b.test"
+    rig = rig_of(
+        {ORIGIN: [DEAD], other: [NO_FILE]}, *images(200), *images(400, other), concurrency=2
+    )
+    assert rig.run().reason is EndReason.COMPLETE
+    assert [rig.state(n) for n in range(200)] == [State.FAILED] * 200
+    assert [rig.state(n) for n in range(200, 600)] == [State.VERIFIED] * 400
+    assert max(rig.transport.times(other)) < 20
+    assert rig.transport.asked[-1].at > PATIENCE
+
+
+def test_the_others_go_on_though_most_hosts_are_down() -> None:
+    """What waits for an hour takes room, and a list may have more dead hosts than there is."""
+    dead = [f"http://h{n}.test" for n in range(200)]
+    well = "http://well.test"
+    files: dict[str, Sequence[Result]] = {origin: [DEAD] for origin in dead}
+    rig = rig_of(
+        files | {well: [NO_FILE]},
+        *(url for origin in dead for url in images(40, origin)),
+        *images(100, well),
+        capacity=1_000,
+    )
+    assert rig.run().reason is EndReason.COMPLETE
+    assert [rig.state(n) for n in range(8_000)] == [State.FAILED] * 8_000
+    assert [rig.state(n) for n in range(8_000, 8_100)] == [State.VERIFIED] * 100
+    assert max(rig.transport.times(well)) < PATIENCE / 3
+    waited = [n for n in range(200) if rig.transport.times(dead[n])[-1] > PATIENCE]
+    assert len(waited) <= 10
+
+
+def test_a_handful_of_images_is_not_waited_for() -> None:
+    rig = rig_of({ORIGIN: [DEAD]}, *images(FEW), budget=WIDE)
+    assert rig.run().reason is EndReason.COMPLETE
+    assert set(rig.manifest.states.values()) == {State.FAILED}
+    assert asked(rig) == [FILE] * RETRY.attempts
+    assert rig.transport.asked[-1].at < 60
+
+
+def test_of_those_who_share_a_group_the_first_that_is_back_costs_the_other_nothing() -> None:
+    other = "http://b.test"
+    group = GroupRule("both", ("*.test",), WIDE)
+    rig = rig_of({ORIGIN: [DEAD], other: [DEAD]}, *images(40), *images(40, other), rules=[group])
+    scripts = dict(rig.scripts)
+    rig.scripts = scripts
+    rig.at = {
+        300.0: lambda _: scripts.update({f"{other}/robots.txt": [NO_FILE]}),
+        301.0: lambda _: scripts.update({FILE: [NO_FILE]}),
+    }
+    rig.run()
+    assert set(rig.manifest.states.values()) == {State.VERIFIED}
+
+
+@pytest.mark.parametrize("attempts", [1, 3, 7])
+def test_a_redirect_to_where_only_failures_come_from_comes_to_its_end(attempts: int) -> None:
+    """That a host redirects is a healthy answer of it, however often."""
+    group = GroupRule("both", ("*.test",), WIDE)
+    to = "http://b.test/robots.txt"
+    rig = rig_of(
+        {ORIGIN: [Redirect(302, to)], "http://b.test": [DEAD]},
+        *images(5),
+        rules=[group],
+        retry=replace(RETRY, attempts=attempts),
+    )
+    assert rig.run().reason is EndReason.COMPLETE
+    assert set(rig.manifest.states.values()) == {State.FAILED}
+    assert asked(rig) == [FILE, to] * attempts
 
 
 # Redirects: of images, and of the file.

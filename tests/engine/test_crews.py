@@ -42,7 +42,7 @@ from fetcher.model import (
     Verdict,
 )
 from fetcher.policy.suspects import DEATHS
-from fetcher.ports import Abandoned, Arrived, Errand, Refused, Report, Step
+from fetcher.ports import Abandoned, Arrived, Errand, Refused, Report, Step, TurnedBack
 from tests.conformance.crew_suite import PATIENCE, Book, CrewSuite, errand
 from tests.fakes.byurl import ByUrlRecipe
 
@@ -222,6 +222,22 @@ class TestProcessCrew(CrewSuite):
         assert (put_off, isinstance(lost, Fault)) == (Step.PUT_OFF, True)
         await crew.close(PATIENCE)
         assert len(book.of(2)) == 2
+
+    async def test_who_is_turned_back_is_no_less_suspected(self, crew: ProcessCrew) -> None:
+        """Nothing of it has come through."""
+        book = Book(crew)
+        await book.start()
+        crew._suspects.deaths = dict.fromkeys((1, 2), DEATHS - 1)
+        for n in (1, 2):
+            crew.send(errand(n, "image")._replace(leave=False))
+        for n in (1, 2):
+            await book.until(n, Step.READY)
+            crew.turn_back(n)
+        await book.until_ended(2)
+        assert book.kinds() == {"Step": 2, "TurnedBack": 2}
+        assert crew._suspects.deaths == dict.fromkeys((1, 2), DEATHS - 1)
+        assert not any(worker.out for worker in crew._workers)
+        await crew.close(PATIENCE)
 
     async def test_what_waits_for_the_cell_when_the_run_ends_is_abandoned(
         self, crew: ProcessCrew
@@ -541,6 +557,7 @@ def test_an_errand_survives_its_way(sent: Errand) -> None:
         st.sampled_from(Step),
         FAULTS,
         st.just(Abandoned()),
+        st.just(TurnedBack()),
         st.builds(Refused, st.just(3), FAULTS),
         st.builds(Landed, st.just(3), RECEIPTS, VERDICTS, MAYBE),
     ),

@@ -29,7 +29,7 @@ from fetcher.model import (
     Validators,
     Verdict,
 )
-from fetcher.policy.breaker import ALLOWANCE
+from fetcher.policy.breaker import PATIENCE
 from fetcher.policy.codes import CODES, final_state
 from fetcher.policy.frontier import Idle
 from fetcher.policy.hosts import GroupRule
@@ -202,7 +202,7 @@ def test_a_group_that_only_fails_is_left_alone_longer_and_longer_and_comes_to_it
     opened = [event.seconds for event in rig.events if isinstance(event, BreakerOpened)]
     assert opened[:4] == pytest.approx([1, 2, 4, 8])
     assert all(len(rig.history(n)) == RETRY.attempts for n in range(30))
-    assert sum(opened) <= ALLOWANCE + 1e-6
+    assert sum(opened) <= PATIENCE + 1e-6
 
 
 # What one run learns, and the next one knows.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from fetcher.engine import EndReason
-from fetcher.model import Fault, HostBudget, State
+from fetcher.model import Fault, HostBudget, Partial, Redirect, State, Validators
 from tests.engine.rig import Rig, picture, row
 from tests.fakes.transport import image
 from tests.policy.test_limits import assert_law_4
@@ -69,6 +71,46 @@ def test_who_waits_for_a_connection_while_the_host_asks_for_rest_waits_in_line_a
     assert len(sent) == COUNT + 1
     assert {made.state(n) for n in range(COUNT)} == {State.VERIFIED}
     assert all(outcome.attempt == 1 for n in (1, 2) for outcome in made.history(n))
+
+
+def test_who_is_turned_back_keeps_what_there_is_of_its_body() -> None:
+    """It broke off in the middle; as it goes on, others make the host ask for rest."""
+    begun = Partial(Path("spool/2"), 7, Validators('"tag"'))
+    made = rig({1: 2.0, COUNT - 1: 1.0})
+    made.scripts = dict(made.scripts)
+    made.scripts[url(1)] = [Fault("truncated", partial=begun), image(picture(1), url(1))]
+    # When it asks again, while 1 waits for its second connection:
+    made.scripts[url(COUNT - 1)] = [
+        Fault("rate-limited", http_status=429, retry_after=30.0),
+        image(picture(COUNT - 1), url(COUNT - 1)),
+    ]
+    assert made.run().reason is EndReason.COMPLETE
+    asked = [one for one in made.transport.asked if one.url == url(1)]
+    assert [one.request.partial for one in asked] == [None, begun]
+    assert asked[1].at > 30
+
+
+def test_who_was_led_elsewhere_and_is_turned_back_there_is_not_led_there_again() -> None:
+    there = [f"http://b.test/{n}" for n in range(2)]
+    made = rig({})
+    made.rows = [row(n, url(n)) for n in range(2)]
+    made.scripts = {url(n): [Redirect(302, there[n])] for n in range(2)} | {
+        there[0]: [image(picture(0), there[0])],
+        there[1]: [
+            Fault("rate-limited", http_status=429, retry_after=30.0),
+            image(picture(1), there[1]),
+        ],
+    }
+
+    def prepare(rig: Rig) -> None:
+        rig.transport.connecting = lambda of: 1.0 if of == there[0] else 0.0
+
+    made.prepare = prepare
+    assert made.run().reason is EndReason.COMPLETE
+    assert len(made.transport.times(url(0))) == 1
+    (sent,) = made.transport.times(there[0])
+    assert sent > 30
+    assert made.settled(0).state is State.VERIFIED
 
 
 def test_who_waits_for_its_turn_when_the_run_is_stopped_is_not_sent() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fetcher.model import Fault, HostBudget
-from fetcher.policy.breaker import ALLOWANCE, THRESHOLD, Breaker, BreakerRule
+from fetcher.policy.breaker import PATIENCE, THRESHOLD, Breaker, BreakerRule, Outage
 from fetcher.policy.frontier import Dispatch, Drained, Frontier, WaitUntil
 from fetcher.policy.groups import Job
 from tests.policy.test_frontier import all_that_start, job_of, started
@@ -41,7 +41,7 @@ def test_it_holds_back_for_its_allowance_and_a_second_for_each_healthy_answer(
             well += 1
         elif breaker.failed(now, now):
             shut += breaker.opens_at - now
-    assert shut <= ALLOWANCE + well + 1e-6
+    assert shut <= PATIENCE + well + 1e-6
 
 
 @given(ANSWERS)
@@ -107,7 +107,7 @@ def test_a_group_that_is_down_for_good_comes_to_its_end() -> None:
     while not isinstance(decision := it.next(now), Drained):
         if isinstance(decision, Dispatch):
             jobs = [decision.job, *all_that_start(it, now)]
-            most = max(most, len(jobs)) if now > ALLOWANCE else most
+            most = max(most, len(jobs)) if now > PATIENCE else most
             attempts += len(jobs)
             now += 0.1
             for job in jobs:
@@ -116,7 +116,7 @@ def test_a_group_that_is_down_for_good_comes_to_its_end() -> None:
             assert isinstance(decision, WaitUntil)
             now = decision.at
     assert attempts == 500
-    assert now <= ALLOWANCE + 500 * 0.1
+    assert now <= PATIENCE + 500 * 0.1
     assert most == 8  # its whole budget again: it is down, not strained
 
 
@@ -130,3 +130,25 @@ def test_answers_that_are_no_failure_of_the_host_do_not_open_it(code: str) -> No
             assert it.finished(job, 0, 0.0, Fault(code)) is None
             it.settled(job)
     assert isinstance(it.next(0.0), Drained)
+
+
+@pytest.mark.parametrize("patience", [0.0, 3.0, PATIENCE])
+@pytest.mark.parametrize("few", [1, 3, THRESHOLD, 9])
+def test_it_tells_how_a_group_stands_from_the_first_failure_to_the_last(
+    few: int, patience: float
+) -> None:
+    breaker, now = Breaker(BreakerRule(1.0, 60.0, patience)), 0.0
+    told = [breaker.outage(few, now)]
+    while breaker.failures < THRESHOLD + PATIENCE / 60 + 10:
+        now = max(now, breaker.opens_at)
+        breaker.failed(now, now)
+        told.append(breaker.outage(few, now))
+    early = THRESHOLD - few if few < THRESHOLD else 0
+    assert told[: min(few, THRESHOLD)] == [Outage.NONE] * min(few, THRESHOLD)
+    if patience:
+        assert told[few : few + early] == [Outage.MAYBE] * early
+        assert Outage.BORNE in told
+        assert sorted(told, key=list(Outage).index) == told
+    assert told[-1] is Outage.FOR_GOOD
+    breaker.healthy()
+    assert breaker.outage(few, now) is Outage.NONE

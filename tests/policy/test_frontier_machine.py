@@ -25,7 +25,7 @@ from fetcher.policy.frontier import Dispatch, Drained, Frontier, Idle, WaitUntil
 from fetcher.policy.groups import Job, Leave
 from fetcher.policy.health import Health, health
 from fetcher.policy.limits import HEADROOM
-from fetcher.policy.turns import Send, TurnBack
+from fetcher.policy.turns import PATIENCE, Send, TurnBack
 
 EPSILON = 1e-6
 CONCURRENCY, MEMORY, CAPACITY = 6, 100, 24
@@ -206,7 +206,9 @@ class FrontierMachine(RuleBasedStateMachine):
         self.paused_until = -math.inf
         self.running: dict[int, Job] = {}
         self.sent_on: set[int] = set()
-        """Jobs that a redirect brought to where they are ready: they go before all others."""
+        """Jobs that a redirect brought to where they are ready, or that were turned back: they go
+        before all others.
+        """
         self.ended: dict[int, Job] = {}
         self.lease: tuple[LeaseRequest, list[Job], bool] | None = None
         self.imported = self.settled = self.turn = 0
@@ -299,7 +301,10 @@ class FrontierMachine(RuleBasedStateMachine):
         if isinstance(decision, Send | TurnBack):
             self.its_turn_has_come(decision)
             return
-        turn = self.next_turn
+        turn, pause = self.next_turn, self.paused_until - self.now
+        if 0 < pause <= PATIENCE:
+            assert decision == WaitUntil(self.paused_until)
+            return
         assert turn > self.now - EPSILON
         if self.now < self.paused_until:
             assert isinstance(decision, WaitUntil)
@@ -337,25 +342,33 @@ class FrontierMachine(RuleBasedStateMachine):
         assert next(iter(side.asking)) == key
         del side.asking[key]
         if isinstance(decision, Send):
-            assert self.now >= side.left_alone_until
+            assert self.now >= max(side.left_alone_until, self.paused_until)
             assert job.leave is Leave.GIVEN
             side.leave[key] = job
             return
-        assert self.now < side.left_alone_until
+        too_long = self.paused_until - self.now > PATIENCE
+        assert too_long or (self.now < side.left_alone_until and self.now >= self.paused_until)
         del self.running[key]
         side.in_flight -= 1
-        self.frontier.abandoned(job, self.now)
-        self.ended[key] = job
-        self.retries(key, 0.0)
+        where = job.url, job.group, job.hops
+        self.frontier.turned_back(job, self.now)
+        assert (job.url, job.group, job.hops) == where
+        side.ready[key] = job
+        self.sent_on.add(key)
 
     def nothing_may_start(self, decision: object) -> None:
         ripe = {name: side.ripe_at(self.now) for name, side in self.sides.items()}
-        earliest = min(*ripe.values(), self.next_turn)
+        earliest, turn = min(ripe.values()), self.next_turn
         if isinstance(decision, WaitUntil):
             assert self.now < decision.at
-            assert earliest - EPSILON <= decision.at <= max(earliest, self.now) + EPSILON
-            return
-        assert isinstance(decision, Idle)
+            first = min(earliest, turn)
+            if first - EPSILON <= decision.at <= max(first, self.now) + EPSILON:
+                return
+            # What is ripe has to wait for memory, and a turn comes meanwhile.
+            assert abs(decision.at - turn) <= EPSILON
+        else:
+            assert isinstance(decision, Idle)
+            assert turn == math.inf
         if earliest < math.inf:
             assert self.memory
             assert any(
@@ -502,7 +515,10 @@ class FrontierMachine(RuleBasedStateMachine):
             side.cool_until = self.now + seconds
             side.adaptive.obeyed(side.cool_until, self.now)
 
-    @rule(seconds=STEPS, gives_up=st.sampled_from([False, False, False, True]))
+    @rule(
+        seconds=STEPS | st.floats(PATIENCE, 2 * PATIENCE),
+        gives_up=st.sampled_from([False, False, False, True]),
+    )
     def a_fault_of_our_own_side(self, seconds: float, gives_up: bool) -> None:  # noqa: FBT001
         if gives_up:
             self.the_frontier_is_emptied()

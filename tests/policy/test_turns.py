@@ -13,7 +13,7 @@ from fetcher.model import Asset, Expectation, Fault, HostBudget
 from fetcher.policy.frontier import Decision, Dispatch, Frontier, WaitUntil
 from fetcher.policy.groups import Job, Leave
 from fetcher.policy.limits import HEADROOM, Pace
-from fetcher.policy.turns import Send, TurnBack
+from fetcher.policy.turns import PATIENCE, Send, TurnBack
 from tests.policy.test_limits import BEGINNINGS, BURSTS, GAPS, RATES, assert_law_4
 
 # The bucket.
@@ -237,9 +237,54 @@ def test_who_asks_while_the_host_wants_to_be_left_alone_is_turned_back() -> None
     on.cool_down("h.test", 100.0, 10.0)
     on.asks_for_leave(first, 10.0)
     assert decisions(on, 10.0) == [TurnBack(first)]
-    on.abandoned(first, 10.0)
-    on.retry(first, 10.0, 10.0)
+    on.turned_back(first, 10.0)
+    assert (on.slots_taken, leave(first)) == (1, Leave.NEEDS_NONE)
     assert on.next(10.0) == WaitUntil(100.0)
+    assert on.next(100.0) == Dispatch(first)
+
+
+def test_who_is_turned_back_on_its_way_goes_on_from_there() -> None:
+    """Who led it there is not asked again, and the line there is behind it."""
+    on, (first, *_) = frontier(1)
+    decisions(on, 10.0)
+    on.sent(first, 10.0)
+    on.finished(first, 0, 10.0)
+    other = Asset(7, "7", "", "http://there.test/7", "there.test", Expectation())
+    on.add(Job(other, "there.test", 0, attempt=1), 10.0)
+    on.redirected(first, "http://there.test/0", "there.test", 10.0)
+    assert decisions(on, 10.0) == [Dispatch(first)]
+    on.put_off(first, 10.0)
+    on.asks_for_leave(first, 10.0)
+    on.cool_down("there.test", 100.0, 10.0)
+    assert decisions(on, 10.0) == [TurnBack(first)]
+    on.turned_back(first, 10.0)
+    assert (first.url, first.group, first.hops) == ("http://there.test/0", "there.test", 1)
+    assert decisions(on, 99.0) == []
+    assert decisions(on, 100.0)[0] == Dispatch(first)
+
+
+def test_nobody_is_sent_during_a_pause_of_ours() -> None:
+    on, (first, *_) = frontier(2)
+    decisions(on, 10.0)
+    on.put_off(first, 10.0)
+    on.asks_for_leave(first, 10.0)
+    on.pause(10.0 + PATIENCE)
+    assert on.next(10.0) == WaitUntil(10.0 + PATIENCE)
+    assert on.next(10.0 + PATIENCE) == Send(first)
+
+
+def test_who_would_have_to_wait_for_the_end_of_a_long_pause_is_turned_back() -> None:
+    on, (first, second, *_) = frontier(2)
+    decisions(on, 10.0)
+    on.put_off(first, 10.0)
+    on.asks_for_leave(first, 10.0)
+    on.pause(11.0 + PATIENCE)
+    assert decisions(on, 10.0) == [TurnBack(first)]
+    on.turned_back(first, 10.0)
+    on.put_off(second, 11.5)
+    on.asks_for_leave(second, 11.5)  # the end is near enough
+    assert on.next(11.5) == WaitUntil(11.0 + PATIENCE)
+    assert decisions(on, 11.0 + PATIENCE)[0] == Send(second)
 
 
 @pytest.mark.parametrize("when", ["given", "put off", "asked for"])

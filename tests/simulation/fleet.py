@@ -24,7 +24,17 @@ from fetcher.engine import TaskCrew
 from fetcher.engine.processes import Hired, ProcessCrew
 from fetcher.engine.worker import _Service
 from fetcher.model import Arrival, Body, Fault, Found, Landed, Redirect
-from fetcher.ports import Abandoned, Arrived, Crew, Errand, FetchRequest, Refused, Report, Step
+from fetcher.ports import (
+    Abandoned,
+    Arrived,
+    Crew,
+    Errand,
+    FetchRequest,
+    Refused,
+    Report,
+    Step,
+    TurnedBack,
+)
 from tests.simulation.disk import SPOOLS, Disk, WorkersDisk
 from tests.simulation.landing import TurnedLanding
 from tests.simulation.life import Killed, Life, WorkerLife
@@ -279,7 +289,7 @@ class WatchedCrew:
         del self._out[report.asset_id]
         if isinstance(result, Landed | Refused):
             witness.landed([result])
-        elif isinstance(result, Abandoned):
+        elif isinstance(result, Abandoned | TurnedBack):
             witness.cancelled(request)
         elif isinstance(result, Arrival | Found | Redirect | Fault):
             seen = self._depot.onlooker.seen.get(report.asset_id)

@@ -131,7 +131,9 @@ class OneRun:
             capacity=limits.capacity,
             budget_of=world.groups.budget,
             breaker=BreakerRule(
-                self._scenario.retry.first_delay or 0.001, self._scenario.retry.max_delay or 0.001
+                self._scenario.retry.first_delay or 0.001,
+                self._scenario.retry.max_delay or 0.001,
+                patience=20 * self._scenario.retry.max_delay,
             ),
         )
         # Held until it is buried: what is cut off must not be tidied up by chance.

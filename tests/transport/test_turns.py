@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from fetcher.model import Arrival, Fault, Found, Redirect
-from fetcher.ports import FetchRequest
+from fetcher.model import Arrival, Fault, Found, Partial, Redirect, Validators
+from fetcher.ports import FetchRequest, TurnedBackError
 from tests.transport.harness import MakeRig, Rig, head_of, served_by
 
 IMAGE = "/pic/k/600.jpg"
@@ -23,6 +23,7 @@ class Told:
     steps: list[str] = field(default_factory=list)
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     go: asyncio.Event = field(default_factory=asyncio.Event)
+    back: bool = False
 
     def put_off(self) -> None:
         self.has_leave = False
@@ -32,6 +33,8 @@ class Told:
         self.steps.append("ask")
         self.asked.set()
         await self.go.wait()
+        if self.back:
+            raise TurnedBackError
         self.has_leave = True
 
     def taken(self) -> None:
@@ -42,8 +45,9 @@ class Told:
 Fetching = asyncio.Task[Arrival | Found | Redirect | Fault]
 
 
-def fetch(rig: Rig, turn: Told, url: str | None = None) -> Fetching:
-    request = FetchRequest(url or rig.web.url(IMAGE), 1, 1 << 20, rig.spool, turn=turn)
+def fetch(rig: Rig, turn: Told, url: str | None = None, partial: Partial | None = None) -> Fetching:
+    url = url or rig.web.url(IMAGE)
+    request = FetchRequest(url, 1, 1 << 20, rig.spool, partial=partial, turn=turn)
     return asyncio.ensure_future(rig.transport.fetch(request))
 
 
@@ -118,6 +122,18 @@ async def test_what_is_not_sent_holds_no_request_back(rig: Rig) -> None:
     with pytest.raises(asyncio.CancelledError):
         await fetching
     assert (rig.web.count(), turn.steps) == (0, ["put off", "ask"])
+
+
+async def test_what_is_turned_back_keeps_what_there_was_of_its_body(rig: Rig) -> None:
+    rig.spool.write_bytes(bytes(300))
+    turn = Told(has_leave=True, back=True)
+    fetching = fetch(rig, turn, partial=Partial(rig.spool, 300, Validators('"tag"')))
+    await turn.asked.wait()
+    turn.go.set()
+    with pytest.raises(TurnedBackError):
+        await fetching
+    assert (rig.web.count(), turn.steps) == (0, ["put off", "ask"])
+    assert rig.files() == {"1.part": 300}
 
 
 async def test_no_connection_is_no_request(rig: Rig) -> None:

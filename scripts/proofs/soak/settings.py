@@ -29,6 +29,7 @@ CONFIG: Final[dict[str, Any]] = {
 SETTLING: Final = (
     *("--set", "hosts.default.rate=unlimited", "--set", "hosts.default.concurrency=16"),
     *("--set", "retry.first_delay=50ms", "--set", "retry.max_delay=200ms"),
+    *("--set", "retry.patience=0"),
     *("--set", "retry.max_retry_after=50ms", "--set", "hosts.groups.adapting.adapt=false"),
 )
 """Options of the last runs, which need not be polite."""
