@@ -289,8 +289,10 @@ class WatchedCrew:
         del self._out[report.asset_id]
         if isinstance(result, Landed | Refused):
             witness.landed([result])
-        elif isinstance(result, Abandoned | TurnedBack):
+        elif isinstance(result, Abandoned):
             witness.cancelled(request)
+        elif isinstance(result, TurnedBack):
+            witness.turned_back(request)
         elif isinstance(result, Arrival | Found | Redirect | Fault):
             seen = self._depot.onlooker.seen.get(report.asset_id)
             if _code(result) == "worker-lost":

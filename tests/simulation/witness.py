@@ -234,6 +234,12 @@ class Witness:
         self._received(request, 0)
         self._close(request.asset_id, "cancelled")
 
+    def turned_back(self, request: FetchRequest) -> None:
+        """It was sent out and not sent: the same URL again, of the same attempt."""
+        self.trace.note("turned back", request.asset_id)
+        self._received(request, 0)
+        self._slots.pop(request.asset_id, None)
+
     def _received(self, request: FetchRequest, received: int) -> None:
         gate = self._gates[self._scenario.pages[request.url].group]
         gate.receive(received, self._asked_at.pop(request.asset_id), self.trace.clock())
