@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from fetcher.cli.job import Job
 from fetcher.cli.recipe import CrewRecipe, crew_recipe
 from fetcher.config import worker_processes
-from fetcher.engine.processes import Hired, hired
+from fetcher.engine.hiring import Hired, hired
 from fetcher.errors import UsageError
 
 

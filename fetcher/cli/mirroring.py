@@ -29,7 +29,8 @@ from fetcher.config import (
     retry_rule,
 )
 from fetcher.engine import Ending, EndReason, Engine, EngineOptions, StoreRecovery
-from fetcher.engine.processes import Hired, ProcessCrew
+from fetcher.engine.hiring import Hired
+from fetcher.engine.processes import ProcessCrew
 from fetcher.errors import (
     DamagedListError,
     Exit,

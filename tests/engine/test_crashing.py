@@ -9,7 +9,8 @@ import pytest
 
 from fetcher.cli.mirroring import RealClock
 from fetcher.engine import EndReason, Engine, EngineOptions, processes
-from fetcher.engine.processes import ProcessCrew, hired
+from fetcher.engine.hiring import hired
+from fetcher.engine.processes import ProcessCrew
 from fetcher.errors import Exit, WorkerBrokeError, WorkersLostError
 from fetcher.events import Event, Paused
 from fetcher.model import HostBudget, State

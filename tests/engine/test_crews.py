@@ -13,16 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fetcher.engine import TaskCrew, processes
+from fetcher.engine import TaskCrew, hiring, processes
 from fetcher.engine.courier import Courier
+from fetcher.engine.hiring import Hired, hired
 from fetcher.engine.messages import pack_errand, pack_report, unpack
-from fetcher.engine.processes import (
-    GIVE_UP,
-    Hired,
-    ProcessCrew,
-    comes_through,
-    hired,
-)
+from fetcher.engine.processes import GIVE_UP, ProcessCrew, comes_through
 from fetcher.engine.worker import Recipe
 from fetcher.errors import WorkersLostError
 from fetcher.model import (
@@ -514,7 +509,7 @@ def test_what_only_leads_on_clears_no_suspect(result: object, clears: bool) -> N
 
 
 def test_workers_that_hang_are_seen_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "GRACE", 0.1)
+    monkeypatch.setattr(hiring, "GRACE", 0.1)
     with hired(ByUrlRecipe(), 2) as started:
         for worker in started:
             assert worker.process.pid is not None

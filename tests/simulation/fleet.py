@@ -21,7 +21,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from fetcher.engine import TaskCrew
-from fetcher.engine.processes import Hired, ProcessCrew
+from fetcher.engine.hiring import Hired
+from fetcher.engine.processes import ProcessCrew
 from fetcher.engine.worker import _Service
 from fetcher.model import Arrival, Body, Fault, Found, Landed, Redirect
 from fetcher.ports import (
