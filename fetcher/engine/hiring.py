@@ -30,6 +30,8 @@ class Hired:
         self.process: BaseProcess = context.Process(
             target=work, args=(theirs, recipe, inherited), name="fetcher-worker", daemon=True
         )
+        self._seeing_off = threading.Lock()
+        self._exit_code: int | None = None
         with theirs:
             try:
                 self.process.start()
@@ -49,15 +51,18 @@ class Hired:
         with suppress(ValueError):  # it was seen off
             self.process.kill()
 
-    def see_off(self) -> None:
+    def see_off(self) -> int | None:
         """Wait for its end, and give back what is held of it: descriptors, until that is done.
-        Once is enough, twice does no harm.
+        Once is enough, twice does no harm, not even at once. How it ended: minus the signal's
+        number, if by one.
         """
-        with suppress(ValueError):  # it was done before
+        with self._seeing_off, suppress(ValueError):  # it was done before
             self.process.join(GRACE)  # it has nothing left to do
             self.process.kill()
             self.process.join()
+            self._exit_code = self.process.exitcode
             self.process.close()
+        return self._exit_code
 
 
 @contextmanager
