@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import random
-import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from fetcher.aside import ReadingProcess
 from fetcher.cli.crewing import Crewed
 from fetcher.cli.job import Job
 from fetcher.cli.recipe import CrewRecipe, settle_in
+from fetcher.cli.signals import Signals
 from fetcher.cli.stores import store_of
 from fetcher.config import (
     as_dict,
@@ -53,8 +53,6 @@ from fetcher.store import LocalStore, cut_tails
 
 CAPACITY: Final = 16_384
 """Leased assets that are held in memory at most; about 1 kB each."""
-
-SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,18 +127,20 @@ class Mirroring:
         self._recipe = recipe
         self._workers = workers
         self._clock = RealClock()
+        self._signals = Signals()
         self._groups = host_groups(job.config)
 
     async def run(self) -> Result:
         try:
-            return await self._run()
+            with contextlib.ExitStack() as when_it_is_written:
+                return await self._run(when_it_is_written)
         except LockedError:
             raise  # the place for temporary files is in use
         except FetcherError:
             self._store.close()
             raise
 
-    async def _run(self) -> Result:
+    async def _run(self, when_it_is_written: contextlib.ExitStack) -> Result:
         # It is written down, and shown to whoever finds the manifest locked.
         job, command = self._job, urls.redact_within(" ".join(self._job.command))
         async with ManifestThread(
@@ -156,6 +156,7 @@ class Mirroring:
                 await manifest.fill_shards()
             shown = json.dumps(as_dict(job.loaded)["config"], ensure_ascii=False)
             await manifest.begin_run(RunInfo(command, __version__, shown))
+            when_it_is_written.enter_context(self._signals.heard())
             try:
                 ending = await self._work(manifest)
             except FetcherError as error:
@@ -209,11 +210,26 @@ class Mirroring:
         drawing = asyncio.create_task(progress.run(engine.groups))
         try:
             max_runtime = self._job.config.run.max_runtime
-            with _stopped_by_signals(engine), _stopped_in_time(engine, max_runtime):
+            with self._stopped_by_signals(engine), _stopped_in_time(engine, max_runtime):
                 yield
         finally:
             drawing.cancel()
             await asyncio.wait([drawing])
+
+    @contextlib.contextmanager
+    def _stopped_by_signals(self, engine: Engine) -> Iterator[None]:
+        """The first signal stops the run in good order, the second at once."""
+        told: list[str] = []
+
+        def stop(name: str) -> None:
+            if told or engine.ending:
+                engine.stop_now()
+            else:
+                engine.stop(name)
+            told.append(name)
+
+        with self._signals.stopping(stop):
+            yield
 
     def _engine(
         self,
@@ -305,28 +321,6 @@ class _Stirring:
         self.observer.notify(event)
         if isinstance(event, RowsImported):
             self.engine.stirred()
-
-
-@contextlib.contextmanager
-def _stopped_by_signals(engine: Engine) -> Iterator[None]:
-    """The first signal stops the run in good order, the second at once."""
-    loop = asyncio.get_running_loop()
-    received: list[signal.Signals] = []
-
-    def on_signal(number: signal.Signals) -> None:
-        if received or engine.ending:
-            engine.stop_now()
-        else:
-            engine.stop(number.name)
-        received.append(number)
-
-    for number in SIGNALS:
-        loop.add_signal_handler(number, on_signal, number)
-    try:
-        yield
-    finally:
-        for number in SIGNALS:
-            loop.remove_signal_handler(number)
 
 
 @contextlib.contextmanager
