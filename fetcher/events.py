@@ -22,6 +22,14 @@ class ImportFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class ReaderLost:
+    """The process that reads a list is gone, or could not be started: the run itself reads on."""
+
+    source: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class Settled:
     """These outcomes are committed to the manifest."""
 
@@ -80,6 +88,7 @@ class Draining:
 Event = (
     RowsImported
     | ImportFinished
+    | ReaderLost
     | Settled
     | CooledDown
     | RobotsAwaited

@@ -25,6 +25,7 @@ from fetcher.events import (
     Event,
     ImportFinished,
     Paused,
+    ReaderLost,
     Resumed,
     RobotsAwaited,
 )
@@ -211,6 +212,9 @@ def _sentence(event: Event) -> str | None:
             f"stopping ({text.printable(event.reason)}): waiting for {event.in_flight} "
             "in flight; once more to stop at once"
         )
+    if isinstance(event, ReaderLost):
+        where, detail = text.printable(event.source), text.printable(event.detail)
+        return f"the process that reads {where} is lost ({detail}); this one reads on"
     if isinstance(event, ImportFinished):
         return "all lists are read"
     return None
