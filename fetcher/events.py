@@ -30,6 +30,15 @@ class ReaderLost:
 
 
 @dataclass(frozen=True, slots=True)
+class SentAhead:
+    """So many runs died, one after another, that a worker process does what this one would do
+    itself: if an image is why, it is found.
+    """
+
+    deaths: int
+
+
+@dataclass(frozen=True, slots=True)
 class Settled:
     """These outcomes are committed to the manifest."""
 
@@ -89,6 +98,7 @@ Event = (
     RowsImported
     | ImportFinished
     | ReaderLost
+    | SentAhead
     | Settled
     | CooledDown
     | RobotsAwaited

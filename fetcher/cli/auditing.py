@@ -40,6 +40,7 @@ class Auditing(Mirroring):
             return stopped
         self._findings.audit = await manifest.begin_audit(self._terms)
         progress = self._progress(await manifest.audit_tally(), importing=False)
+        self._tell_of_deaths(progress)
         engine = self._engine(manifest, progress, AuditRecovery(self._store), self._terms.method)
         engine.no_more_to_come()
         async with self._shown(progress, engine):

@@ -39,7 +39,7 @@ from fetcher.errors import (
     SourceError,
     UsageError,
 )
-from fetcher.events import Event, RowsImported
+from fetcher.events import Event, RowsImported, SentAhead
 from fetcher.manifest import ManifestThread, RunInfo
 from fetcher.model import Method, State, Tally
 from fetcher.policy import urls
@@ -53,6 +53,9 @@ from fetcher.store import LocalStore, cut_tails
 
 CAPACITY: Final = 16_384
 """Leased assets that are held in memory at most; about 1 kB each."""
+
+MANY_DEATHS: Final = 2
+"""Runs that died, one after another: after so many it may be an image that kills them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +131,8 @@ class Mirroring:
         self._force = force
         self._clock = RealClock()
         self._signals = Signals()
+        self._deaths = 0
+        """Of runs before this one, if they are why a worker is sent ahead."""
         self._groups = host_groups(job.config)
 
     async def run(self) -> Result:
@@ -157,6 +162,7 @@ class Mirroring:
             shown = json.dumps(as_dict(job.loaded)["config"], ensure_ascii=False)
             await manifest.begin_run(RunInfo(command, __version__, shown))
             when_it_is_written.enter_context(self._signals.heard())
+            await self._look_back(manifest)
             try:
                 ending = await self._work(manifest)
             except FetcherError as error:
@@ -177,6 +183,17 @@ class Mirroring:
                 )
             return result
 
+    async def _look_back(self, manifest: ManifestThread) -> None:
+        """Whether the runs before this one died over and over. Who has asked for one process gets
+        it all the same.
+        """
+        deaths = await manifest.runs_without_end()
+        alone = not self._force.workers and self._job.config.fetch.processes is None
+        if alone and deaths >= MANY_DEATHS:
+            with contextlib.suppress(OSError):  # there can be none now
+                self._force = Workforce([self._force.hire()], self._force.hire)
+                self._deaths = deaths
+
     async def _cut_tails(self, manifest: ManifestThread, *, of_killed_runs: bool) -> None:
         """Whatever the layout is now: there may be shards of another run."""
         known = await manifest.shards()
@@ -190,10 +207,15 @@ class Mirroring:
     async def _work(self, manifest: ManifestThread) -> Ending:
         await manifest.reopen_found()
         progress = self._progress(await self._tally(manifest))
+        self._tell_of_deaths(progress)
         engine = self._engine(manifest, progress, StoreRecovery(self._store))
         importer = self._importer(manifest, _Stirring(progress, engine))
         async with self._shown(progress, engine):
             return await _import_and_run(importer, engine)
+
+    def _tell_of_deaths(self, observer: Observer) -> None:
+        if self._deaths:
+            observer.notify(SentAhead(self._deaths))
 
     def _importer(self, manifest: ManifestThread, observer: Observer) -> Importer:
         alone = self._job.config.fetch.processes == 1

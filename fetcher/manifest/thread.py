@@ -151,6 +151,9 @@ class ManifestThread:
     async def begin_run(self, info: RunInfo) -> int:
         return await self._call(lambda database: database.begin_run(info))
 
+    async def runs_without_end(self) -> int:
+        return await self._call(Database.runs_without_end)
+
     async def shards(self) -> Shards:
         return await self._call(Database.shards)
 

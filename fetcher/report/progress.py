@@ -28,6 +28,7 @@ from fetcher.events import (
     ReaderLost,
     Resumed,
     RobotsAwaited,
+    SentAhead,
 )
 from fetcher.model import State
 from fetcher.policy.groups import GroupStatus
@@ -215,6 +216,11 @@ def _sentence(event: Event) -> str | None:
     if isinstance(event, ReaderLost):
         where, detail = text.printable(event.source), text.printable(event.detail)
         return f"the process that reads {where} is lost ({detail}); this one reads on"
+    if isinstance(event, SentAhead):
+        return (
+            f"the last {event.deaths} runs ended without a word: a worker process asks and stores, "
+            "so that it is found out if an image is why"
+        )
     if isinstance(event, ImportFinished):
         return "all lists are read"
     return None

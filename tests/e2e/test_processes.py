@@ -144,3 +144,28 @@ def test_a_second_signal_stops_them_at_once(bench: Bench) -> None:
     assert laws.breaches(bench.directory, finished=True) == []
     assert {image.state for image in bench.images().values()} == {"pending"}
     bench.web.open("held")
+
+
+def test_after_two_runs_that_died_a_worker_is_sent_ahead(bench: Bench) -> None:
+    """Where a run would do everything itself, an image that kills it would do so for ever."""
+    listed = bench.rows(held(bench, HELD))
+    auto = {"fetch": {"processes": "auto", "concurrency": HELD}}
+    alone = bench.config(TWO, auto)
+    for _ in range(2):
+        process = bench.start(listed, config=alone)
+        bench.web.arrived(bench.web.count() + HELD)
+        assert workers(process) == []
+        process.kill()
+        assert "ended without a word" not in finish(process).err
+    before = bench.web.count()
+    process = bench.start(listed, config=alone)
+    read_until(process, "the last 2 runs ended without a word")
+    bench.web.arrived(before + HELD)
+    (worker,) = workers(process)
+    os.kill(worker, signal.SIGKILL)
+    read_until(process, "worker-lost")
+    bench.web.open("held")
+    assert finish(process).code == 0
+    assert {image.attempts for image in bench.images().values()} == {1}
+    again = bench.mirror(listed, config=alone)
+    assert (again.code, "ended without a word" in again.err) == (0, False)
