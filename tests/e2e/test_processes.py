@@ -20,8 +20,9 @@ from tests.e2e.conftest import Bench, fetcher, finish
 from tests.e2e.littleweb import PATIENCE
 from tests.e2e.test_stopping import read_until
 
+TWO_AT_ONCE: Final = 32
 TWO: Final = {
-    "fetch": {"processes": 2, "concurrency": 32},
+    "fetch": {"processes": 2, "concurrency": TWO_AT_ONCE},
     "hosts": {"default": {"adapt": False}},
 }
 LARGE: Final = Picture(300_000, "large")
@@ -79,7 +80,7 @@ def test_a_worker_that_is_killed_is_replaced(bench: Bench) -> None:
     images = bench.images().values()
     assert {image.state for image in images} == {"verified"}
     assert {image.attempts for image in images} == {1}
-    assert bench.web.count() <= len(images) + 32
+    assert bench.web.count() <= len(images) + TWO_AT_ONCE
 
 
 @pytest.mark.parametrize(
@@ -116,7 +117,7 @@ def test_workers_die_with_the_run(bench: Bench) -> None:
     assert laws.breaches(bench.directory) == []
     bench.web.open("held")
     assert bench.mirror(listed).code == 0
-    assert bench.web.count() <= 20 + 2 * HELD + 12
+    assert bench.web.count() <= 20 + HELD + TWO_AT_ONCE  # what a kill may cost
 
 
 def test_a_signal_to_all_of_them_lets_those_in_flight_finish(bench: Bench) -> None:
