@@ -156,32 +156,41 @@ class Mirroring:
             images_stored=not self._store.is_fresh(),
         ) as manifest:
             # From here on nobody else works in DIR: the manifest's lock is ours.
-            await self._cut_tails(manifest, of_killed_runs=True)
-            if job.config.store.layout == "tar":
-                await manifest.fill_shards()
-            shown = json.dumps(as_dict(job.loaded)["config"], ensure_ascii=False)
-            await manifest.begin_run(RunInfo(command, __version__, shown))
-            when_it_is_written.enter_context(self._signals.heard())
-            await self._look_back(manifest)
             try:
-                ending = await self._work(manifest)
-            except FetcherError as error:
-                with contextlib.suppress(FetcherError):  # what ended the run is what is told
-                    await manifest.end_run(error.exit, error.sentence)
-                raise
+                return await self._in_charge(manifest, command, when_it_is_written)
             finally:
                 self._store.close()
-            await self._cut_tails(manifest, of_killed_runs=False)
-            tally = await self._tally(manifest)
-            result = Result(ending, tally, exit_code(ending, tally, job.config.run.tolerate))
-            await manifest.end_run(result.exit, ending.detail or ending.reason)
-            if not tally.total and not job.selection.everything and result.exit is Exit.COMPLETE:
-                raise UsageError(
-                    "No row of the lists was selected.",
-                    hint="Look at --subset and --ids, and at what the lists call their subsets. "
-                    "Nothing was fetched; the manifest has taken note of the run.",
-                )
-            return result
+
+    async def _in_charge(
+        self, manifest: ManifestThread, command: str, when_it_is_written: contextlib.ExitStack
+    ) -> Result:
+        job = self._job
+        when_it_is_written.enter_context(self._signals.heard())
+        await self._cut_tails(manifest, of_killed_runs=True)
+        if job.config.store.layout == "tar":
+            await manifest.fill_shards()
+        shown = json.dumps(as_dict(job.loaded)["config"], ensure_ascii=False)
+        await manifest.begin_run(RunInfo(command, __version__, shown))
+        await self._look_back(manifest)
+        try:
+            ending = await self._work(manifest)
+        except FetcherError as error:
+            with contextlib.suppress(FetcherError):  # what ended the run is what is told
+                await manifest.end_run(error.exit, error.sentence)
+            raise
+        finally:
+            self._store.close()
+        await self._cut_tails(manifest, of_killed_runs=False)
+        tally = await self._tally(manifest)
+        result = Result(ending, tally, exit_code(ending, tally, job.config.run.tolerate))
+        await manifest.end_run(result.exit, ending.detail or ending.reason)
+        if not tally.total and not job.selection.everything and result.exit is Exit.COMPLETE:
+            raise UsageError(
+                "No row of the lists was selected.",
+                hint="Look at --subset and --ids, and at what the lists call their subsets. "
+                "Nothing was fetched; the manifest has taken note of the run.",
+            )
+        return result
 
     async def _look_back(self, manifest: ManifestThread) -> None:
         """Whether the runs before this one died over and over. Who has asked for one process gets

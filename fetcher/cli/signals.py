@@ -1,4 +1,4 @@
-"""Signals that stop a run, from its begin in the manifest until its end is written there.
+"""Signals that stop a run, from when the manifest is its own until its end is written there.
 
 Each goes to whoever can stop what is going on. Where that is nobody, as between the lists' end and
 the engine's begin, it waits for the next one who can; behind the last there is only bookkeeping to

@@ -135,7 +135,9 @@ class ManifestThread:
         try:
             await asyncio.shield(opened)
         except asyncio.CancelledError:
+            # What is being opened is closed again: it is locked, and may have been made just now.
             self._calls.put(None)
+            await asyncio.to_thread(self._thread.join)
             raise
         return self
 
