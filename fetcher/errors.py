@@ -38,6 +38,11 @@ class FetcherError(Exception):
     def __str__(self) -> str:
         return f"{self.sentence}\n{self.hint}" if self.hint else self.sentence
 
+    @property
+    def in_one_line(self) -> str:
+        """For where it is part of a sentence, or of a table."""
+        return f"{self.sentence} {self.hint}".rstrip()
+
 
 class UsageError(FetcherError):
     """The command line asks for what cannot be done."""
