@@ -272,9 +272,10 @@ LINES = "".join(f"{url}\n" for url in URLS).encode()
     ("name", "data"),
     [
         ("my urls.txt", LINES),
-        ("urls.txt.gz", gzip.compress(LINES)),
+        ("urls.txt.gz", gz_bytes(LINES.decode())),
         ("urls.tar.gz", tar_bytes([("a folder/urls.csv", LINES.decode())])),
     ],
+    ids=["plain", "gz", "member"],
 )
 def test_the_command_it_names_makes_a_list_of_urls(tmp_path: Path, name: str, data: bytes) -> None:
     (folder := tmp_path / "here").mkdir()
