@@ -99,7 +99,9 @@ async def test_a_full_disk_refuses_the_batch(site: Site, monkeypatch: pytest.Mon
     site.submit(1, 100)
     site.submit(2, 100)
     await asyncio.sleep(0)
-    assert site.delivered == [[Refused(n, Fault("disk-full", "No room. Free some.")) for n in (1, 2)]]
+    assert site.delivered == [
+        [Refused(n, Fault("disk-full", "No room. Free some.")) for n in (1, 2)]
+    ]
     assert list(site.store.leftovers()) == []
     await site.landing.close()
 
