@@ -207,7 +207,7 @@ def _sentence(event: Event) -> str | None:
             f"{text.printable(event.detail)} — no attempt is charged; it goes on by itself"
         )
     if isinstance(event, Resumed):
-        return "the network is back; going on"
+        return "what it paused for is over; going on"
     if isinstance(event, Draining):
         return (
             f"stopping ({text.printable(event.reason)}): waiting for {event.in_flight} "
