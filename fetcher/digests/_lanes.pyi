@@ -1,0 +1,13 @@
+from collections.abc import Sequence
+from typing import Final
+
+from fetcher.digests.interface import Buffer, Md5
+
+LANES: Final[int]
+
+def new() -> Md5: ...
+def update_together(pairs: Sequence[tuple[Md5, Buffer]], /) -> None: ...
+def digest_together(bodies: Sequence[Buffer], /) -> list[bytes]: ...
+
+# For tests: what MD5 puts behind a message of so many bytes, and the kernels by their widths.
+def padding(length: int, /) -> bytes: ...
