@@ -13,9 +13,9 @@ from typing import Final, Protocol, TypeVar
 
 from fetcher.digests import LANES, Md5, new, update_together
 
-WIDTH: Final = 1 if LANES == 1 else 2 * LANES
+WIDTH: Final = max(8, 2 * LANES)
 """Files under way: more than there are lanes, so that these are full with pieces of any length."""
-ROOM: Final = (1 << 20) if LANES == 1 else (1 << 18)
+ROOM: Final = 1 << 17
 """Bytes of a piece."""
 
 

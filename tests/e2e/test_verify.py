@@ -174,6 +174,30 @@ def test_what_lies_where_runs_write_is_named_and_left_there(
     assert {path.name for path in partial.iterdir()} == {"17.spool", "link", "pipe"}
 
 
+@pytest.mark.parametrize(
+    ("options", "order"), [((), ["ahead", "compare"]), (("--repair",), ["compare", "ahead"])]
+)
+def test_folders_are_gone_through_beside_the_comparing_unless_that_moves_what_is_there(
+    options: tuple[str, ...], order: list[str], site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fetcher.checking.ahead import Ahead  # noqa: PLC0415
+    from fetcher.checking.check import Check  # noqa: PLC0415
+
+    harm = damage.plant(site)
+    began: list[str] = []
+    for owner, name, word in ((Ahead, "start", "ahead"), (Check, "_compare", "compare")):
+        real = getattr(owner, name)
+
+        def noted(*given: Any, real: Any = real, word: str = word) -> None:
+            began.append(word)
+            real(*given)
+
+        monkeypatch.setattr(owner, name, noted)
+    done = fetcher("verify", site.directory, "--json", *options)
+    assert began[:2] == order
+    assert named(done).items() <= harm.items()
+
+
 # What a list has changed.
 
 
