@@ -8,7 +8,7 @@ import json
 import random
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -29,7 +29,7 @@ from fetcher.config import (
     retry_rule,
 )
 from fetcher.engine import Ending, EndReason, Engine, EngineOptions, StoreRecovery
-from fetcher.engine.hiring import Hired
+from fetcher.engine.hiring import Workforce
 from fetcher.engine.processes import ProcessCrew
 from fetcher.errors import (
     DamagedListError,
@@ -88,7 +88,7 @@ def run(
     store = store_of(recipe)
     store.prepare()
     settle_in()
-    mirroring = make(job, lists, store, console, recipe=recipe, workers=crewed.workers)
+    mirroring = make(job, lists, store, console, recipe=recipe, force=crewed.force)
     with asyncio.Runner(loop_factory=recipe.loop) as runner:
         return runner.run(mirroring.run())
 
@@ -120,14 +120,14 @@ class Mirroring:
         console: Console,
         *,
         recipe: CrewRecipe,
-        workers: Sequence[Hired],
+        force: Workforce,
     ) -> None:
         self._job = job
         self._lists = lists
         self._store = store
         self._console = console
         self._recipe = recipe
-        self._workers = workers
+        self._force = force
         self._clock = RealClock()
         self._groups = host_groups(job.config)
 
@@ -251,13 +251,11 @@ class Mirroring:
         )
 
     def _crew(self) -> Crew:
-        if not self._workers:
+        if not self._force.workers:
             from fetcher.cli.adapters import crew_over  # noqa: PLC0415  loads the client
 
             return crew_over(self._recipe, self._store)
-        return ProcessCrew(
-            self._recipe, self._workers, lambda group: self._groups.budget(group).concurrency
-        )
+        return ProcessCrew(self._force, lambda group: self._groups.budget(group).concurrency)
 
 
 async def _import_and_run(importer: Importer, engine: Engine) -> Ending:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from fetcher.digests import one_by_one
 from fetcher.digests.interface import Buffer, Digests, Md5
 
 __all__ = ["LANES", "Buffer", "Digests", "Md5", "digest_together", "new", "update_together"]
@@ -20,6 +19,8 @@ def _best() -> Digests:
     try:
         from fetcher.digests import _lanes  # noqa: PLC0415  it may not be there
     except ImportError:
+        from fetcher.digests import one_by_one  # noqa: PLC0415  takes time to load
+
         return one_by_one
     return _lanes
 

@@ -26,7 +26,7 @@ from typing import Any, Final
 from zlib import crc32
 
 from fetcher.engine.courier import Courier
-from fetcher.engine.hiring import GRACE, Hired
+from fetcher.engine.hiring import GRACE, Hired, Workforce
 from fetcher.engine.messages import pack_errand, unpack
 from fetcher.engine.worker import (
     Abandon,
@@ -35,7 +35,6 @@ from fetcher.engine.worker import (
     Closed,
     Reach,
     Reached,
-    Recipe,
     Turn,
 )
 from fetcher.errors import WorkerBrokeError, WorkersLostError
@@ -63,7 +62,6 @@ _GROUPS_REMEMBERED: Final = 4_096
 @dataclass(slots=True, eq=False)
 class _Worker:
     hired: Hired
-    pid: int | None
     vain: int = 0
     """How many before it, in its place and in a row, ended nothing or could not be started."""
     of_use: bool = False
@@ -83,20 +81,12 @@ class _Worker:
 
 class ProcessCrew:
     """``ports.Crew`` over workers. ``concurrency_of`` gives the most requests that may be in flight
-    to a host group; ``hire`` blocks, and brings another worker in the place of one that died.
+    to a host group.
     """
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        workers: Sequence[Hired],
-        concurrency_of: Callable[[str], int],
-        hire: Callable[[Recipe, str], Hired] = Hired,
-    ) -> None:
-        self._recipe = recipe
-        self._hired = workers
+    def __init__(self, force: Workforce, concurrency_of: Callable[[str], int]) -> None:
+        self._force = force
         self._concurrency_of = concurrency_of
-        self._hire = hire
         self._workers: list[_Worker] = []
         self._choices: dict[str, list[_Worker]] = {}
         self._suspects = Suspects()
@@ -116,7 +106,7 @@ class ProcessCrew:
     async def start(self, deliver: Deliver, broken: Broken) -> None:
         self._deliver = deliver
         self._broken = broken
-        for one in self._hired:
+        for one in self._force.workers:
             await self._engage(one)
 
     def send(self, errand: Errand) -> None:
@@ -234,7 +224,7 @@ class ProcessCrew:
         return choice
 
     async def _engage(self, one: Hired, vain: int = 0) -> None:
-        worker = _Worker(one, one.process.pid, vain, heard=asyncio.get_running_loop().time())
+        worker = _Worker(one, vain, heard=asyncio.get_running_loop().time())
         worker.courier = await Courier.over(
             one.end,
             lambda messages: self._heard(worker, messages),
@@ -320,7 +310,7 @@ class ProcessCrew:
         return hopeless
 
     async def _replace(self, dead: Hired, vain: int) -> None:
-        """Another process in its place. Not by fork: by now there are threads, and a lock."""
+        """Another process in its place."""
         while True:
             if vain > 1:
                 await self._wait_after(vain)
@@ -328,7 +318,7 @@ class ProcessCrew:
                 await asyncio.to_thread(dead.see_off)
                 if self._closing:
                     return
-                one = await asyncio.to_thread(self._hire, self._recipe, "spawn")
+                one = await asyncio.to_thread(self._force.hire)
             except (OSError, MemoryError, RuntimeError) as error:  # of processes, memory, threads
                 vain = max(2, vain + 1)
                 self._lost_in_a_row += 1
@@ -372,7 +362,7 @@ def _send(errand: Errand, worker: _Worker) -> None:
 
 
 def _lost_with(worker: _Worker, asset_id: int, *, arrived: bool, culprit: bool = False) -> Report:
-    fault = Fault("worker-lost", f"worker process {worker.pid} died")
+    fault = Fault("worker-lost", f"worker process {worker.hired.pid} died")
     if culprit:
         fault = Fault("crashed", f"{DEATHS} worker processes died over it")
     return Report(asset_id, Refused(asset_id, fault) if arrived else fault)

@@ -14,7 +14,7 @@ import pytest
 from fetcher.cli import cli
 from fetcher.demo.steps import Answer, Close, Picture, status
 from fetcher.errors import WorkerBrokeError, WorkersLostError
-from scripts.proofs import laws, mirrors
+from scripts.proofs import family, laws, mirrors
 from scripts.proofs.mirrors import Row
 from tests.e2e.conftest import Bench, fetcher, finish
 from tests.e2e.littleweb import PATIENCE
@@ -29,11 +29,10 @@ HELD: Final = 16
 
 
 def workers(process: subprocess.Popen[str]) -> list[int]:
-    """Processes that it has started."""
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    if not children.exists():
+    """Its worker processes."""
+    if not Path(f"/proc/{process.pid}/task/{process.pid}/children").exists():
         pytest.skip("this system does not tell the children of a process")
-    return [int(pid) for pid in children.read_text().split()]
+    return family.workers(process.pid)
 
 
 def held(bench: Bench, count: int) -> list[Row]:

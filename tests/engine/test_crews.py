@@ -7,18 +7,17 @@ import gc
 import os
 import signal
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fetcher.engine import TaskCrew, hiring, processes
+from fetcher.engine import TaskCrew, processes
 from fetcher.engine.courier import Courier
-from fetcher.engine.hiring import Hired, hired
+from fetcher.engine.hiring import Hired, Nursery, Workforce, hired, nursery
 from fetcher.engine.messages import pack_errand, pack_report, unpack
 from fetcher.engine.processes import GIVE_UP, ProcessCrew, comes_through
-from fetcher.engine.worker import Recipe
 from fetcher.errors import WorkersLostError
 from fetcher.model import (
     Arrival,
@@ -96,22 +95,28 @@ class TestTaskCrew(CrewSuite):
         return ByUrlRecipe().crew()
 
 
+@pytest.fixture(scope="module")
+def nurse() -> Iterator[Nursery]:
+    with nursery(("tests.fakes.byurl",)) as one:
+        yield one
+
+
 @pytest.fixture
-def workers() -> Iterator[list[Hired]]:
-    with hired(ByUrlRecipe(), 2) as started:
+def force(nurse: Nursery) -> Iterator[Workforce]:
+    with hired(nurse, ByUrlRecipe(), 2) as started:
         yield started
-    assert not any(worker.lives for worker in started)
+    assert not any(worker.lives for worker in started.workers)
 
 
 @pytest.fixture
-def crew(workers: list[Hired]) -> ProcessCrew:
-    return ProcessCrew(ByUrlRecipe(), workers, lambda _: WIDE)
+def crew(force: Workforce) -> ProcessCrew:
+    return ProcessCrew(force, lambda _: WIDE)
 
 
 class TestProcessCrew(CrewSuite):
     @pytest.fixture
-    def crew(self, workers: list[Hired]) -> ProcessCrew:
-        return ProcessCrew(ByUrlRecipe(), workers, lambda _: WIDE)
+    def crew(self, force: Workforce) -> ProcessCrew:
+        return ProcessCrew(force, lambda _: WIDE)
 
     async def test_a_worker_that_dies_is_replaced_and_its_errands_return(
         self, crew: ProcessCrew
@@ -210,8 +215,8 @@ class TestProcessCrew(CrewSuite):
             return
         cell = crew._cell
         assert cell is not None
-        assert cell.pid is not None
-        os.kill(cell.pid, signal.SIGKILL)
+        assert cell.hired.pid is not None
+        os.kill(cell.hired.pid, signal.SIGKILL)
         crew._lost(cell)
         put_off, lost = book.of(2)
         assert (put_off, isinstance(lost, Fault)) == (Step.PUT_OFF, True)
@@ -268,7 +273,7 @@ class TestProcessCrew(CrewSuite):
         finally:
             gc.enable()
         await crew.close(PATIENCE)
-        assert held[-1] == held[1]  # the first of them starts what tidies up after the others
+        assert held[-1] == held[0]
         assert objects[-1] <= 2  # of the two that live
 
     async def test_without_any_worker_an_errand_comes_back_at_once(self, crew: ProcessCrew) -> None:
@@ -298,19 +303,19 @@ class TestProcessCrew(CrewSuite):
 
     @pytest.mark.parametrize("failures", [GIVE_UP // 4, 10**6])
     async def test_a_worker_that_cannot_be_started_is_tried_again(
-        self, workers: list[Hired], monkeypatch: pytest.MonkeyPatch, failures: int
+        self, force: Workforce, monkeypatch: pytest.MonkeyPatch, failures: int
     ) -> None:
         """For as long as that may be why: no memory left for a moment, or no process more."""
         monkeypatch.setattr(processes, "FIRST_WAIT", 0.01)
         left = [failures]
 
-        def hire(recipe: Recipe, method: str) -> Hired:
+        def hire() -> Hired:
             left[0] -= 1
             if left[0] >= 0:
                 raise BlockingIOError(11, "Resource temporarily unavailable")
-            return Hired(recipe, method)
+            return force.hire()
 
-        crew = ProcessCrew(ByUrlRecipe(), workers, lambda _: WIDE, hire)
+        crew = ProcessCrew(replace(force, hire=hire), lambda _: WIDE)
         book = Book(crew)
         await book.start()
         crew.send(errand(1, "kill"))
@@ -326,7 +331,7 @@ class TestProcessCrew(CrewSuite):
             await crew.close(0.0)
 
     async def test_places_in_which_workers_only_die_are_filled_ever_later(
-        self, workers: list[Hired], monkeypatch: pytest.MonkeyPatch
+        self, nurse: Nursery, force: Workforce, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """However healthy the others are; and who ended something is replaced at once."""
         waits: list[int] = []
@@ -339,11 +344,10 @@ class TestProcessCrew(CrewSuite):
         monkeypatch.setattr(processes, "FIRST_WAIT", 0.01)
         bad = 4
 
-        def hire(recipe: Recipe, method: str) -> Hired:
-            recipe = Stillborn() if len(waits) < bad else recipe
-            return Hired(recipe, method)
+        def hire() -> Hired:
+            return nurse.hire(Stillborn() if len(waits) < bad else ByUrlRecipe())
 
-        crew = Watched(ByUrlRecipe(), workers, lambda _: WIDE, hire)
+        crew = Watched(replace(force, hire=hire), lambda _: WIDE)
         book = Book(crew)
         await book.start()
         crew.send(errand(0, "kill"))
@@ -359,8 +363,8 @@ class TestProcessCrew(CrewSuite):
         new = crew._workers[-1]
         assert new.vain == 5
         new.of_use = True
-        assert new.pid is not None
-        os.kill(new.pid, signal.SIGKILL)
+        assert new.hired.pid is not None
+        os.kill(new.hired.pid, signal.SIGKILL)
         async with asyncio.timeout(PATIENCE):
             await new.gone.wait()
             await asyncio.wait(crew._replacing)
@@ -368,18 +372,18 @@ class TestProcessCrew(CrewSuite):
         await crew.close(PATIENCE)
 
     async def test_closing_waits_for_no_worker_that_cannot_be_started(
-        self, workers: list[Hired], monkeypatch: pytest.MonkeyPatch
+        self, force: Workforce, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(processes, "FIRST_WAIT", 1e6)
         monkeypatch.setattr(processes, "LONGEST_WAIT", 1e6)
         asked = asyncio.Event()
         loop = asyncio.get_running_loop()
 
-        def hire(*_: object) -> Hired:
+        def hire() -> Hired:
             loop.call_soon_threadsafe(asked.set)
             raise BlockingIOError(11, "Resource temporarily unavailable")
 
-        crew = ProcessCrew(ByUrlRecipe(), workers, lambda _: WIDE, hire)
+        crew = ProcessCrew(replace(force, hire=hire), lambda _: WIDE)
         book = Book(crew)
         await book.start()
         crew.send(errand(1, "kill"))
@@ -388,11 +392,11 @@ class TestProcessCrew(CrewSuite):
             await crew.close(0.0)
         assert book.errors == []
 
-    async def test_a_bug_where_workers_are_started_is_told(self, workers: list[Hired]) -> None:
-        def hire(*_: object) -> Hired:
+    async def test_a_bug_where_workers_are_started_is_told(self, force: Workforce) -> None:
+        def hire() -> Hired:
             raise ZeroDivisionError
 
-        crew = ProcessCrew(ByUrlRecipe(), workers, lambda _: WIDE, hire)
+        crew = ProcessCrew(replace(force, hire=hire), lambda _: WIDE)
         book = Book(crew)
         await book.start()
         crew.send(errand(1, "kill"))
@@ -404,9 +408,9 @@ class TestProcessCrew(CrewSuite):
         await crew.close(0.0)
 
     async def test_a_host_group_that_may_ask_little_is_asked_by_one_worker(
-        self, workers: list[Hired]
+        self, force: Workforce
     ) -> None:
-        crew = ProcessCrew(ByUrlRecipe(), workers, lambda group: WIDE if group == "wide" else 4)
+        crew = ProcessCrew(force, lambda group: WIDE if group == "wide" else 4)
         book = Book(crew)
         await book.start()
         asked = {}
@@ -420,7 +424,7 @@ class TestProcessCrew(CrewSuite):
         await crew.close(PATIENCE)
 
     async def test_a_worker_that_hangs_does_not_keep_the_run(
-        self, workers: list[Hired], crew: ProcessCrew, monkeypatch: pytest.MonkeyPatch
+        self, force: Workforce, crew: ProcessCrew, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Stopped, it does not even read that it is to end."""
         monkeypatch.setattr(processes, "GRACE", 0.5)
@@ -430,8 +434,8 @@ class TestProcessCrew(CrewSuite):
             crew.send(errand(n, "never"))
         hangs = crew._workers[0]
         has = set(hangs.out)
-        assert hangs.pid is not None
-        os.kill(hangs.pid, signal.SIGSTOP)
+        assert hangs.hired.pid is not None
+        os.kill(hangs.hired.pid, signal.SIGSTOP)
         closing = asyncio.create_task(crew.close(1e6))
         await asyncio.sleep(0)
         crew.abandon()  # the second signal
@@ -441,7 +445,7 @@ class TestProcessCrew(CrewSuite):
         assert has
         assert lost >= has
         assert book.ended == 8
-        assert not any(worker.lives for worker in workers)
+        assert not any(worker.lives for worker in force.workers)
 
     async def test_a_worker_that_says_something_does_not_hang(
         self, crew: ProcessCrew, monkeypatch: pytest.MonkeyPatch
@@ -449,8 +453,8 @@ class TestProcessCrew(CrewSuite):
         monkeypatch.setattr(processes, "GRACE", 0.01)
         await Book(crew).start()
         late = crew._workers[0]
-        assert late.pid is not None
-        os.kill(late.pid, signal.SIGSTOP)
+        assert late.hired.pid is not None
+        os.kill(late.hired.pid, signal.SIGSTOP)
         loop = asyncio.get_running_loop()
         closing = asyncio.create_task(crew.close(0.0))
         await asyncio.sleep(0)
@@ -460,28 +464,22 @@ class TestProcessCrew(CrewSuite):
         assert loop.time() > spoke
 
     async def test_signals_are_not_a_workers_business(
-        self, crew: ProcessCrew, workers: list[Hired]
+        self, crew: ProcessCrew, force: Workforce
     ) -> None:
         book = Book(crew)
         await book.start()
         crew.send(errand(0, "image"))
         crew.send(errand(1, "image"))
         await book.until_ended(2)
-        for worker in workers:
+        for worker in force.workers:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                assert worker.process.pid is not None
-                os.kill(worker.process.pid, number)
+                assert worker.pid is not None
+                os.kill(worker.pid, number)
         crew.send(errand(2, "image"))
         crew.send(errand(3, "image"))
         await book.until_ended(4)
         assert book.kinds() == {"Arrived": 4, "Landed": 4}
         await crew.close(PATIENCE)
-
-
-def test_workers_that_were_never_used_are_seen_off() -> None:
-    with hired(ByUrlRecipe(), 3) as started:
-        assert all(worker.lives for worker in started)
-    assert not any(worker.lives for worker in started)
 
 
 @pytest.mark.parametrize(
@@ -506,15 +504,6 @@ def test_workers_that_were_never_used_are_seen_off() -> None:
 )
 def test_what_only_leads_on_clears_no_suspect(result: object, clears: bool) -> None:  # noqa: FBT001
     assert comes_through(result) is clears
-
-
-def test_workers_that_hang_are_seen_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hiring, "GRACE", 0.1)
-    with hired(ByUrlRecipe(), 2) as started:
-        for worker in started:
-            assert worker.process.pid is not None
-            os.kill(worker.process.pid, signal.SIGSTOP)
-    assert not any(worker.lives for worker in started)
 
 
 # Messages.

@@ -73,9 +73,6 @@ class ByUrlRecipe:
     def loop(self) -> asyncio.AbstractEventLoop:
         return asyncio.new_event_loop()
 
-    def load(self) -> None:
-        pass
-
     def crew(self) -> TaskCrew:
         landing = InlineLanding()
         return TaskCrew(ByUrlTransport(landing), landing, lambda n: f"spool/{n}")

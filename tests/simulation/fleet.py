@@ -17,11 +17,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any
 
 from fetcher.engine import TaskCrew
-from fetcher.engine.hiring import Hired
+from fetcher.engine.hiring import Hired, Workforce
 from fetcher.engine.processes import ProcessCrew
 from fetcher.engine.worker import _Service
 from fetcher.model import Arrival, Body, Fault, Found, Landed, Redirect
@@ -131,7 +130,7 @@ class Worker(Hired):
         fleet = depot.fleet
         ours, theirs = End.pair(loop, fleet.delay, depot.chance, torn=fleet.torn)
         self.end: Any = ours
-        self.process: Any = SimpleNamespace(pid=number)
+        self.number = number
         self._theirs = theirs
         self._depot = depot
         crash = next((crash for crash in depot.crashes if crash.worker == number), None)
@@ -145,6 +144,10 @@ class Worker(Hired):
         self.serving = loop.create_task(self._serve())
         if crash is not None and crash.after is not None:
             loop.call_later(crash.after, self.hand.kill)
+
+    @property
+    def pid(self) -> int:
+        return self.number
 
     @property
     def lives(self) -> bool:
@@ -164,11 +167,11 @@ class Worker(Hired):
 
     def _left_alone(self) -> None:
         if not self.hand.dead:
-            self._depot.trace.breach("a worker's end", f"{self.process.pid} is left alone")
+            self._depot.trace.breach("a worker's end", f"{self.number} is left alone")
 
     def _die(self) -> None:
         depot = self._depot
-        depot.trace.note("worker dies", self.process.pid)
+        depot.trace.note("worker dies", self.number)
         depot.deaths += 1
         self.network.tear(asyncio.get_running_loop().time())
         self._eye.killed()
@@ -193,7 +196,7 @@ class Depot:
     deaths: int = 0
     workers: list[Worker] = field(default_factory=list)
 
-    def hire(self, *_: object) -> Worker:
+    def hire(self) -> Worker:
         worker = Worker(self, len(self.workers))
         self.trace.note("hired", len(self.workers))
         self.workers.append(worker)
@@ -201,8 +204,7 @@ class Depot:
 
     def crew(self, kind: type[ProcessCrew], concurrency_of: Callable[[str], int]) -> ProcessCrew:
         first = [self.hire() for _ in range(self.fleet.workers)]
-        recipe: Any = None
-        return kind(recipe, first, concurrency_of, self.hire)
+        return kind(Workforce(first, self.hire), concurrency_of)
 
     def tear(self, now: float) -> None:
         for worker in self.workers:
@@ -211,7 +213,7 @@ class Depot:
 
     def close(self) -> None:
         """The run is over: so is each worker."""
-        left = [w.process.pid for w in self.workers if w.lives and not w.hand.dead]
+        left = [w.number for w in self.workers if w.lives and not w.hand.dead]
         self.trace.require(not left, "a worker's end", lambda: f"{left} outlive the run")
 
 
