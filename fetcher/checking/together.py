@@ -13,8 +13,8 @@ from typing import Final, Protocol, TypeVar
 
 from fetcher.digests import LANES, Md5, new, update_together
 
-WIDTH: Final = max(8, 2 * LANES)
-"""Files under way: more than there are lanes, so that these are full with pieces of any length."""
+WIDTH: Final = max(8, LANES)
+"""Files under way. More than there are lanes gain nothing; a few at least save rounds."""
 ROOM: Final = 1 << 17
 """Bytes of a piece."""
 
