@@ -142,5 +142,5 @@ def _proof(asset: Asset, body: Body) -> Receipt | None:
     """A receipt for ``body`` if its MD5 is the list's; a size alone proves nothing."""
     if asset.expected.md5 is None or asset.expected.size not in (None, body.size):
         return None
-    receipt = measure(Arrival(body, 0, None, asset.url))
+    (receipt,) = measure([Arrival(body, 0, None, asset.url)])
     return receipt if receipt.md5 == asset.expected.md5 else None

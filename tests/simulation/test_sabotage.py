@@ -162,9 +162,10 @@ class RowsFirst(Finisher):
 class TrustsParts(Finisher):
     """Takes two responses for one image, whatever they add up to."""
 
-    def _settle_one(self, item: Any) -> Any:
+    def _settle_one(self, item: Any, receipt: Any) -> Any:
         arrival: Arrival = item.arrival
-        return super()._settle_one(item._replace(arrival=arrival._replace(resumed=False)))
+        whole = item._replace(arrival=arrival._replace(resumed=False))
+        return super()._settle_one(whole, receipt)
 
 
 class Amnesia(Book):
