@@ -290,6 +290,41 @@ def test_a_check_that_was_stopped_goes_on_and_tells_all(
     assert fetcher("verify", site.directory, "--json").json["check"] == 2
 
 
+def test_a_check_whose_worker_is_killed_says_so_and_goes_on(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fetcher.checking.workers import Workers  # noqa: PLC0415
+    from fetcher.manifest.checks import CheckBook  # noqa: PLC0415
+
+    monkeypatch.setattr("fetcher.manifest.checks.BATCH", 20)
+    harm = damage.plant(site)
+    started: list[Workers] = []
+    enter, batch = Workers.__enter__, CheckBook.batch
+
+    def entered(self: Workers) -> Workers:
+        started.append(self)
+        return enter(self)
+
+    def killed(self: CheckBook, part: Any, after: int) -> Any:
+        if after > IMAGES // 2:
+            for process in started[0]._started:
+                process.kill()
+                process.wait()
+        return batch(self, part, after)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Workers, "__enter__", entered)
+        patch.setattr(CheckBook, "batch", killed)
+        done = fetcher("verify", site.directory, "--json", "--workers", "1")
+    assert (done.code, done.out) == (4, "")
+    assert "killed by signal 9" in done.err
+    assert "--workers" in done.err
+    assert "Traceback" not in done.err
+    done = fetcher("verify", site.directory, "--json")
+    assert "Going on behind" in done.err
+    assert (done.json["check"], named(done)) == (1, harm)
+
+
 @pytest.mark.parametrize("set_back", [0, 3_600])
 def test_a_run_in_between_begins_the_check_anew(
     set_back: int, site: Site, monkeypatch: pytest.MonkeyPatch
