@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -87,6 +88,16 @@ def test_each_is_judged_as_if_it_were_alone(
     assert observed == [alone.examine(mixture.records[at]) for at in chosen]
     examiner.forget()
     alone.forget()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+def test_nothing_is_left_open_whatever_it_was(mixture: Mixture) -> None:
+    descriptors = Path("/proc/self/fd")
+    examiner = Examiner(str(mixture.root), Together(3, 16))
+    before = set(descriptors.iterdir())
+    examiner.examine_all(mixture.records)
+    examiner.forget()
+    assert set(descriptors.iterdir()) == before
 
 
 def test_a_shard_that_is_being_read_stays_open(
