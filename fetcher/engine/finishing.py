@@ -64,7 +64,7 @@ class Finisher:
             self._store.publish(staged)
         except StoreError as error:
             self._abandon([*(Path(s.temporary) for s in staged), *_spooled(batch)])
-            fault = Fault(error.fault_code, str(error))
+            fault = Fault(error.fault_code, error.in_one_line)
             return [Refused(item.asset.asset_id, fault) for item in batch]
         return results
 

@@ -35,6 +35,7 @@ class Hired:
 
     def __init__(self, end: socket.socket, status: int) -> None:
         self.end = end
+        self._seeing_off = threading.Lock()
         self._status = status
         """Our end of its status pipe; -1 when it was seen off."""
         self._pid: int | None = None
@@ -69,17 +70,18 @@ class Hired:
             with suppress(ProcessLookupError):
                 os.kill(self._pid, signal.SIGKILL)
 
-    def see_off(self) -> None:
+    def see_off(self) -> int | None:
         """Wait for its end, and give back what is held of it: a descriptor, until that is done.
-        Once is enough, twice does no harm.
+        Once is enough, twice does no harm, not even at once. The answer is its ``exit_code``.
         """
-        if self._status < 0:
-            return
-        if not self._has_ended(GRACE):  # it has nothing left to do
-            self.kill()
-            self._has_ended(GRACE)
-        os.close(self._status)
-        self._status = -1
+        with self._seeing_off:
+            if self._status >= 0:
+                if not self._has_ended(GRACE):  # it has nothing left to do
+                    self.kill()
+                    self._has_ended(GRACE)
+                os.close(self._status)
+                self._status = -1
+            return self.exit_code
 
     def _has_ended(self, patience: float) -> bool:
         """It has, too, when the nursery is gone: see there."""

@@ -16,7 +16,6 @@ and hanging up says so as well, if a little later.
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
 import pickle
@@ -31,6 +30,8 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Final, NoReturn
 
+from fetcher.orphans import die_with
+
 LENGTH: Final = struct.Struct("!I")
 """Of the pickled recipe that follows it."""
 PID: Final = struct.Struct("!q")
@@ -39,7 +40,6 @@ EXIT_CODE: Final = struct.Struct("!i")
 FROM_A_TERMINAL: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """What they mean is the run's business, which gets them as well: see ``fetcher.engine.worker``."""
 _WORKER: Final = "fetcher.engine.worker"
-_PR_SET_PDEATHSIG: Final = 1  # prctl(2)
 
 
 def nurse(descriptor: int, run: int, modules: Sequence[str]) -> None:
@@ -55,16 +55,6 @@ def nurse(descriptor: int, run: int, modules: Sequence[str]) -> None:
             import_module(name)
         gc.freeze()  # what is loaded stays: looking through it would only copy pages
         _Nursery(control).serve()
-
-
-def die_with(parent: int) -> None:
-    """Have the kernel end this process when the thread that made it has ended. Not to be relied on
-    where there is no prctl(2).
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it was faster
-        os._exit(1)
 
 
 class _Nursery:

@@ -60,7 +60,7 @@ class StoreRecovery:
         try:
             return await asyncio.to_thread(self._adopt, assets)
         except StoreError as error:
-            return Adoption(fault=Fault(error.fault_code, str(error)))
+            return Adoption(fault=Fault(error.fault_code, error.in_one_line))
 
     def discard(self, partial: Partial) -> None:
         # At once: the next attempt spools to the same path, and must not lose it to a late removal.

@@ -35,7 +35,7 @@ from fetcher.model import (
     Validators,
     Verdict,
 )
-from fetcher.policy.suspects import DEATHS
+from fetcher.policy.suspects import APART, BY_CRASH, GUILT
 from fetcher.ports import Abandoned, Arrived, Errand, Refused, Report, Step, TurnedBack
 from tests.conformance.crew_suite import PATIENCE, Book, CrewSuite, errand
 from tests.fakes.byurl import ByUrlRecipe
@@ -132,7 +132,7 @@ class TestProcessCrew(CrewSuite):
             "worker-lost"
         }
         assert book.errors == []
-        await asyncio.wait(crew._replacing)
+        await asyncio.wait(crew._burying)
         for n in range(30, 40):
             crew.send(errand(n, "image"))
         await book.until_ended(32)
@@ -146,7 +146,7 @@ class TestProcessCrew(CrewSuite):
         book = Resending(crew)
         await book.start()
         for n in range(60):
-            book.sent[n] = errand(n, "kill" if n in {7, 33} else "later")
+            book.sent[n] = errand(n, "crash" if n in {7, 33} else "later")
             crew.send(book.sent[n])
         async with asyncio.timeout(PATIENCE):
             while len(book.final) < 60 and not book.errors:
@@ -160,7 +160,7 @@ class TestProcessCrew(CrewSuite):
                 assert result.code == "crashed"
             else:
                 assert isinstance(result, Landed)
-        assert len(book.deaths) <= 2 * DEATHS
+        assert len(book.deaths) < 2 * (APART + GUILT // BY_CRASH)  # of all but the last ones
         await crew.close(PATIENCE)
 
     async def test_with_one_worker_left_suspects_are_no_less_apart(self, crew: ProcessCrew) -> None:
@@ -168,7 +168,7 @@ class TestProcessCrew(CrewSuite):
         await book.start()
         other = crew._workers.pop()  # as if it had died, and its successor were long in coming
         for n in range(20):
-            book.sent[n] = errand(n, "kill" if n == 7 else "later")
+            book.sent[n] = errand(n, "crash" if n == 7 else "later")
             crew.send(book.sent[n])
         async with asyncio.timeout(PATIENCE):
             while len(book.final) < 20 and not book.errors:
@@ -186,7 +186,7 @@ class TestProcessCrew(CrewSuite):
         await book.start()
         crew.send(errand(1, "kill"))
         await book.until_ended(1)
-        crew._suspects.deaths = dict.fromkeys((2, 3), DEATHS - 1)
+        crew._suspects.deaths = dict.fromkeys((2, 3), APART)
         for n in (2, 3):
             crew.send(errand(n, "later")._replace(leave=True))
         for n in (2, 3):
@@ -205,7 +205,7 @@ class TestProcessCrew(CrewSuite):
         """Also where that comes in the same turn of the loop."""
         book = Book(crew)
         await book.start()
-        crew._suspects.deaths = dict.fromkeys((1, 2), DEATHS - 1)
+        crew._suspects.deaths = dict.fromkeys((1, 2), APART)
         crew.send(errand(1, "never"))
         await asyncio.sleep(0)
         crew.send(errand(2, "never")._replace(leave=True))
@@ -218,6 +218,7 @@ class TestProcessCrew(CrewSuite):
         assert cell.hired.pid is not None
         os.kill(cell.hired.pid, signal.SIGKILL)
         crew._lost(cell)
+        await book.until_ended(2)
         put_off, lost = book.of(2)
         assert (put_off, isinstance(lost, Fault)) == (Step.PUT_OFF, True)
         await crew.close(PATIENCE)
@@ -227,7 +228,7 @@ class TestProcessCrew(CrewSuite):
         """Nothing of it has come through."""
         book = Book(crew)
         await book.start()
-        crew._suspects.deaths = dict.fromkeys((1, 2), DEATHS - 1)
+        crew._suspects.deaths = dict.fromkeys((1, 2), APART)
         for n in (1, 2):
             crew.send(errand(n, "image")._replace(leave=False))
         for n in (1, 2):
@@ -235,7 +236,7 @@ class TestProcessCrew(CrewSuite):
             crew.turn_back(n)
         await book.until_ended(2)
         assert book.kinds() == {"Step": 2, "TurnedBack": 2}
-        assert crew._suspects.deaths == dict.fromkeys((1, 2), DEATHS - 1)
+        assert crew._suspects.deaths == dict.fromkeys((1, 2), APART)
         assert not any(worker.out for worker in crew._workers)
         await crew.close(PATIENCE)
 
@@ -244,7 +245,7 @@ class TestProcessCrew(CrewSuite):
     ) -> None:
         book = Book(crew)
         await book.start()
-        crew._suspects.deaths = dict.fromkeys((1, 2), DEATHS - 1)
+        crew._suspects.deaths = dict.fromkeys((1, 2), APART)
         for n in (1, 2):
             crew.send(errand(n, "never"))
         async with asyncio.timeout(PATIENCE):
@@ -265,7 +266,7 @@ class TestProcessCrew(CrewSuite):
             for n in range(4):
                 crew.send(errand(2 * n, "kill"))
                 await book.until_ended(2 * n + 1)
-                await asyncio.wait(crew._replacing)
+                await asyncio.wait(crew._burying)
                 crew.send(errand(2 * n + 1, "image"))  # else it gives up
                 await book.until_ended(2 * n + 2)
                 held.append(len(os.listdir("/proc/self/fd")))  # noqa: PTH208  as it is quick
@@ -320,7 +321,7 @@ class TestProcessCrew(CrewSuite):
         await book.start()
         crew.send(errand(1, "kill"))
         await book.until_ended(1)
-        await asyncio.wait(crew._replacing)
+        await asyncio.wait(crew._burying)
         if failures < GIVE_UP:
             assert (book.errors, len(crew._workers)) == ([], 2)
             await crew.close(PATIENCE)
@@ -367,7 +368,7 @@ class TestProcessCrew(CrewSuite):
         os.kill(new.hired.pid, signal.SIGKILL)
         async with asyncio.timeout(PATIENCE):
             await new.gone.wait()
-            await asyncio.wait(crew._replacing)
+            await asyncio.wait(crew._burying)
         assert (len(waits), crew._workers[-1].vain, book.errors) == (bad, 0, [])
         await crew.close(PATIENCE)
 

@@ -157,9 +157,10 @@ class Worker(Hired):
         self._depot.life.check()
         self.hand.kill()
 
-    def see_off(self) -> None:
+    def see_off(self) -> int | None:
         lives = self.lives and not self.hand.dead
         self._depot.trace.require(not lives, "a worker's end", lambda: "it is seen off alive")
+        return self.hand.exit_code
 
     async def _serve(self) -> None:
         with suppress(Killed):
@@ -267,6 +268,7 @@ class WatchedCrew:
 
     async def close(self, patience: float) -> None:
         await self._crew.close(patience)
+        self._depot.life.check()
         left = sorted(self._out)
         self._witness.trace.require(not left, "no errand is lost", lambda: f"{left} are out")
 
@@ -298,7 +300,7 @@ class WatchedCrew:
             witness.turned_back(request)
         elif isinstance(result, Arrival | Found | Redirect | Fault):
             seen = self._depot.onlooker.seen.get(report.asset_id)
-            if _code(result) == "worker-lost":
+            if _code(result) in {"worker-lost", "crashed"}:  # by which right, the oracle knows
                 right = self._depot.deaths > 0
             else:
                 right = type(seen) is type(result) and _code(seen) == _code(result)
