@@ -20,6 +20,7 @@
 
 #define VECTOR JOINED(words, WIDTH)
 #define ROW JOINED(row, WIDTH)
+#define SETTLED JOINED(SETTLED_, WIDTH)
 
 #if WIDTH == 4
 #define IN_QUARTERS(pick) pick(0)
@@ -72,6 +73,7 @@ TARGET static void NAME(uint32_t state[4][MOST_LANES], const uint8_t *const at[]
 #define STEP(F, a, b, c, d, k, s, t)                \
     for (int g = 0; g < GROUPS; g++) {              \
         a[g] += x[g][k] + t;                        \
+        SETTLED(a[g]);                              \
         a[g] += F(b[g], c[g], d[g]);                \
         a[g] = MD5_ROTATED(a[g], s) + b[g];         \
     }
@@ -90,6 +92,7 @@ TARGET static void NAME(uint32_t state[4][MOST_LANES], const uint8_t *const at[]
 
 #undef VECTOR
 #undef ROW
+#undef SETTLED
 #undef IN_QUARTERS
 #undef LOW_WORDS
 #undef HIGH_WORDS

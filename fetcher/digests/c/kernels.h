@@ -27,6 +27,19 @@
 #define PICKED(type, a, b, ...) __builtin_shuffle(a, b, (type){__VA_ARGS__})
 #endif
 
+/* Has the compiler make a sum as it is written, not in an order of its own: what is added last is
+   what is known last. By the kind of register. */
+#define SETTLED_1(sum) __asm__("" : "+r"(sum))
+#if defined(__x86_64__)
+#define SETTLED_4(sum) __asm__("" : "+x"(sum))
+#define SETTLED_8(sum) __asm__("" : "+x"(sum))
+#define SETTLED_16(sum) __asm__("" : "+v"(sum))
+#elif defined(__aarch64__)
+#define SETTLED_4(sum) __asm__("" : "+w"(sum))
+#else
+#define SETTLED_4(sum) (void)0
+#endif
+
 #define INLINED static inline __attribute__((always_inline))
 
 /* rowN(at, from): 16 bytes from `from` on, of every fourth lane from *at on. */
