@@ -122,11 +122,11 @@ class WorkersLostError(FetcherError):
 
     code = "workers-lost"
 
-    def __init__(self, sentence: str) -> None:
+    def __init__(self, sentence: str, *, fewer_by: str = "fetch.processes") -> None:
         super().__init__(
             sentence,
             hint="Mostly memory has run out; the kernel's log tells (dmesg, journalctl -k). Fewer\n"
-            "processes need less of it (fetch.processes). The same command resumes.",
+            f"processes need less of it ({fewer_by}). The same command resumes.",
         )
 
 
