@@ -6,11 +6,12 @@ there, behind the last row that was.
 
 from __future__ import annotations
 
+import fcntl
 import pickle
 import subprocess
 import sys
 from contextlib import suppress
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from fetcher.source.aside import Message
 from fetcher.source.importer import AsideLostError
@@ -18,6 +19,10 @@ from fetcher.source.lists import ImageList
 
 _COMMAND: Final = ("-P", "-m", "fetcher.aside.worker")
 _LOST: Final = (EOFError, OSError, pickle.UnpicklingError)
+
+
+_PIPE: Final = 1 << 20
+"""Bytes that a pipe holds: a batch or so, or each side would wake the other for every 64 KiB."""
 
 
 class ReadingProcess:
@@ -34,6 +39,7 @@ class ReadingProcess:
             )
         except OSError as error:
             raise AsideLostError(str(error)) from error
+        _widen(self._process.stdout)
         self.reply(image_list)
 
     def receive(self) -> Message:
@@ -57,3 +63,10 @@ class ReadingProcess:
         self._process.kill()
         with suppress(BrokenPipeError), self._process:  # closes the pipes, and waits for it
             pass
+
+
+def _widen(pipe: IO[bytes] | None) -> None:
+    size = getattr(fcntl, "F_SETPIPE_SZ", None)  # Linux has it
+    if pipe is not None and size is not None:
+        with suppress(OSError):  # more than this user may have: it is as it was
+            fcntl.fcntl(pipe, size, _PIPE)
