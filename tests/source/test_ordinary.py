@@ -22,6 +22,7 @@ from tests.source.samples import MD5, SAMPLE, V1_V5, csv_text, real_rows, write
 HEADER = "ImageID,Author,OriginalURL,Subset,OriginalSize,Title,OriginalMD5,Rotation"
 PLAIN = ("a1", '"Wanda"', "https://a.example/1.jpg", "train", "7", '"Kites, far"', MD5, "nan")
 
+
 def titled(title: str) -> tuple[str, ...]:
     return (*PLAIN[:5], title, *PLAIN[6:])
 
