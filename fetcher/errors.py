@@ -38,6 +38,11 @@ class FetcherError(Exception):
     def __str__(self) -> str:
         return f"{self.sentence}\n{self.hint}" if self.hint else self.sentence
 
+    @property
+    def in_one_line(self) -> str:
+        """For where it is part of a sentence, or of a table."""
+        return f"{self.sentence} {self.hint}".rstrip()
+
 
 class UsageError(FetcherError):
     """The command line asks for what cannot be done."""
@@ -117,11 +122,11 @@ class WorkersLostError(FetcherError):
 
     code = "workers-lost"
 
-    def __init__(self, sentence: str) -> None:
+    def __init__(self, sentence: str, *, fewer_by: str = "fetch.processes") -> None:
         super().__init__(
             sentence,
             hint="Mostly memory has run out; the kernel's log tells (dmesg, journalctl -k). Fewer\n"
-            "processes need less of it (fetch.processes). The same command resumes.",
+            f"processes need less of it ({fewer_by}). The same command resumes.",
         )
 
 

@@ -22,6 +22,23 @@ class ImportFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class ReaderLost:
+    """The process that reads a list is gone, or could not be started: the run itself reads on."""
+
+    source: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class SentAhead:
+    """So many runs died, one after another, that a worker process does what this one would do
+    itself: if an image is why, it is found.
+    """
+
+    deaths: int
+
+
+@dataclass(frozen=True, slots=True)
 class Settled:
     """These outcomes are committed to the manifest."""
 
@@ -80,6 +97,8 @@ class Draining:
 Event = (
     RowsImported
     | ImportFinished
+    | ReaderLost
+    | SentAhead
     | Settled
     | CooledDown
     | RobotsAwaited

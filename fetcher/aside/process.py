@@ -7,6 +7,7 @@ there, behind the last row that was.
 from __future__ import annotations
 
 import fcntl
+import os
 import pickle
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from fetcher.source.importer import AsideLostError
 from fetcher.source.lists import ImageList
 
 _COMMAND: Final = ("-P", "-m", "fetcher.aside.worker")
+_DYING: Final = 1.0
+"""Seconds in which a process is gone that has closed its output."""
 _LOST: Final = (EOFError, OSError, pickle.UnpicklingError)
 
 
@@ -26,12 +29,14 @@ _PIPE: Final = 1 << 20
 
 
 class ReadingProcess:
-    """Starts it at once. ``close`` it in the end: what it has yet to tell is of no use then."""
+    """Starts it at once. ``close`` it in the end: what it has yet to tell is of no use then. The
+    thread that has started it must not end before that, as it does so too.
+    """
 
     def __init__(self, image_list: ImageList) -> None:
         try:
             self._process = subprocess.Popen(  # noqa: S603  our own module, by our own interpreter
-                [sys.executable, *_COMMAND],
+                [sys.executable, *_COMMAND, str(os.getpid())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 # Ctrl-C is for the one who started us.
@@ -40,7 +45,11 @@ class ReadingProcess:
         except OSError as error:
             raise AsideLostError(str(error)) from error
         _widen(self._process.stdout)
-        self.reply(image_list)
+        try:
+            self.reply(image_list)
+        except BaseException:
+            self.close()
+            raise
 
     def receive(self) -> Message:
         """Raises ``AsideLostError`` if there is nobody any more."""
@@ -48,7 +57,7 @@ class ReadingProcess:
         try:
             message: Message = pickle.load(self._process.stdout)  # noqa: S301  from our own worker
         except _LOST as error:
-            raise AsideLostError(f"the process that reads ended ({error})") from error
+            raise AsideLostError(self._how_it_ended(error)) from error
         return message
 
     def reply(self, value: Any) -> None:
@@ -57,7 +66,15 @@ class ReadingProcess:
             pickle.dump(value, self._process.stdin, protocol=pickle.HIGHEST_PROTOCOL)
             self._process.stdin.flush()
         except OSError as error:
-            raise AsideLostError(f"the process that reads ended ({error})") from error
+            raise AsideLostError(self._how_it_ended(error)) from error
+
+    def _how_it_ended(self, seen: Exception) -> str:
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_DYING)
+        code = self._process.returncode
+        if code is None:
+            return f"it says nothing that makes sense ({seen!r})"
+        return f"it ended with exit code {code}" if code >= 0 else f"signal {-code} ended it"
 
     def close(self) -> None:
         self._process.kill()

@@ -1,7 +1,8 @@
 """``python -m fetcher.aside.worker``: reads an image list for the process that started it.
 
 What it is to read comes in first; messages and replies are those of ``fetcher.source.aside``, each
-a pickle. It ends with its output, so it never outlives its starter for longer than a batch takes.
+a pickle. It ends with its starter, wherever it is in a list (``fetcher.orphans``); where the kernel
+does not see to that, with the first word that it says to nobody.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from fetcher.manifest.staging import Stager
+from fetcher.orphans import die_with
 from fetcher.source.aside import Message, read_aside
 
 _TURN: Final = 0.000_2
@@ -34,6 +36,7 @@ class _Pipes:
 
 
 def main() -> None:
+    die_with(int(sys.argv[1]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # meant for the starter, which ends our output
     sys.setswitchinterval(_TURN)
     pipes = _Pipes()

@@ -3,6 +3,10 @@
     manifest → batches of records → workers → findings ┐
     folders  → names that are nobody's place → findings ┴→ repair → manifest
 
+What there is to be judged is told in this order. But folders are gone through by a thread beside
+the workers, which keeps the few names that may have to be judged; not so in a repair, which moves
+what lies there.
+
 Results are taken in the order of the assets, however workers overtake each other, so where a check
 stands is one number, and a check that is stopped loses only what was under way.
 
@@ -15,13 +19,15 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, wait
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 from zlib import crc32
 
+from fetcher.checking.ahead import Ahead
 from fetcher.checking.files import Examiner, Record
 from fetcher.checking.folders import Name, behind, walk
 from fetcher.checking.workers import Result, Workers
@@ -36,6 +42,8 @@ _LOOK_UP: Final = 0.1
 _COMMIT_EVERY: Final = 1.0
 _MEMBERS: Final = 1_024
 """Images of a shard that are looked up at once."""
+_SUSPECTS: Final = 32_768
+"""Names that are kept until files are compared; then nobody goes ahead."""
 _SHARDS: Final = "shards"
 _PASSING: Final = frozenset({Kind.MISPLACED, Kind.UNCLAIMED})
 """What a file is taken for, unless its bytes are known to have been recorded there."""
@@ -47,6 +55,9 @@ class Book(Protocol):
 
     def batch(self, part: Part, after: int) -> Batch | None: ...
 
+    def places(self) -> AbstractContextManager[Places]:
+        """For one more thread, to be entered and left there."""
+
     def strays(self, check_id: int, names: Sequence[tuple[str, str]]) -> list[Stray]: ...
 
     def record(self, standing: Standing, puts: Sequence[Put], reopened: Sequence[int]) -> None: ...
@@ -56,6 +67,13 @@ class Book(Protocol):
     def shards(self) -> dict[str, int]: ...
 
     def unrecorded(self, shard: str, members: Sequence[Member]) -> list[Member]: ...
+
+
+class Places(Protocol):
+    """Which places are whose; what a repair of this check does changes it."""
+
+    def nobodys(self, names: Sequence[tuple[str, str]]) -> set[str]:
+        """The paths among them that are no stored image's place."""
 
 
 class Aside(Protocol):
@@ -86,6 +104,22 @@ class Progress:
 class Ended:
     complete: bool
     """It has been over everything, and was not stopped before."""
+
+
+class _Looked(NamedTuple):
+    """A piece of what lies in the folders."""
+
+    suspects: list[Name]
+    """Those names that may be nobody's place."""
+    entries: int
+    """Names, others included."""
+    through: str | None
+    closed: list[tuple[str, str]]
+    """As ``folders.Piece`` has them."""
+
+    @property
+    def weight(self) -> int:
+        return 1 + len(self.suspects) + len(self.closed)
 
 
 class _StoppedError(Exception):
@@ -128,12 +162,20 @@ class Check:
 
     def run(self, standing: Standing) -> Ended:
         """Go on from ``standing``, which is kept up to date."""
+        through = standing.through_folder or None
         try:
-            if standing.through_folder is None:
-                self._compare(standing)
-                standing.through_folder = ""
-                self._commit(standing)
-            self._look_through(standing)
+            with Ahead(
+                lambda left: self._looked(standing.part, through, left),
+                lambda looked: looked.weight,
+                room=_SUSPECTS,
+            ) as looked:
+                if standing.through_folder is None:
+                    if self._aside is None:
+                        looked.start()
+                    self._compare(standing)
+                    standing.through_folder = ""
+                    self._commit(standing)
+                self._look_through(standing, looked)
         except _StoppedError:
             self._commit(standing)
             return Ended(complete=False)
@@ -179,23 +221,35 @@ class Check:
 
     # Every name.
 
-    def _look_through(self, standing: Standing) -> None:
-        done = standing.through_folder or None
+    def _looked(
+        self, part: Part, done: str | None, left: Callable[[], bool]
+    ) -> Generator[_Looked, None, None]:
+        """What lies in all folders behind ``done``, for a thread of its own."""
 
         def wanted(folder: str) -> bool:
-            return behind(folder, done) and _in_part(folder, standing.part)
+            if left() or self._stopped():
+                raise _StoppedError
+            return behind(folder, done) and _in_part(folder, part)
 
-        for piece in chain.from_iterable(
-            walk(self._root, top, skip=self._put_aside, wanted=wanted) for top in _TOPS
-        ):
+        with self._book.places() as places:
+            for piece in chain.from_iterable(
+                walk(self._root, top, skip=self._put_aside, wanted=wanted) for top in _TOPS
+            ):
+                suspects = piece.names
+                if suspects and not suspects[0].path.startswith(f"{_SHARDS}/"):
+                    suspects = _suspects(suspects, places)
+                yield _Looked(suspects, len(piece.names), piece.through, piece.closed)
+
+    def _look_through(self, standing: Standing, pieces: Iterable[_Looked]) -> None:
+        for piece in pieces:
             if self._stopped():
                 raise _StoppedError
             self._note(Finding(Kind.UNREADABLE, path, reason) for path, reason in piece.closed)
-            if piece.names and piece.names[0].path.startswith(f"{_SHARDS}/"):
-                self._take_up_shards(piece.names)
-            else:
-                self._take_up(piece.names, standing.check_id)
-            standing.entries += len(piece.names)
+            if piece.suspects and piece.suspects[0].path.startswith(f"{_SHARDS}/"):
+                self._take_up_shards(piece.suspects)
+            elif piece.suspects:
+                self._take_up(piece.suspects, standing.check_id)
+            standing.entries += piece.entries
             standing.through_folder = piece.through or standing.through_folder
             self._tell(standing)
 
@@ -325,6 +379,15 @@ class Check:
         self._book.record(standing, self._puts, self._reopened)
         self._puts, self._reopened = [], []
         self._committed = self._now()
+
+
+def _suspects(names: list[Name], places: Places) -> list[Name]:
+    """Also what no manifest can have a word of, as it is no text."""
+    pairs = [(path, stem) for path, stem, _ in names if path.isascii() or _encodable(path)]
+    nobodys = places.nobodys(pairs)
+    if not nobodys and len(pairs) == len(names):
+        return []
+    return [name for name in names if name.path in nobodys or not _encodable(name.path)]
 
 
 def _judge(stray: Stray, *, regular: bool) -> Finding | None:

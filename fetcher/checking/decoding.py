@@ -33,6 +33,8 @@ _MEMORY: Final = 3 << 30
 _PROCESSOR: Final = 30
 """Seconds of processor time that a child may use on one picture."""
 _FORMATS: Final = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")
+_OF_FRAMES: Final = frozenset({"GIF", "PNG", "WEBP", "TIFF"})
+"""Formats of animations and pages. (What a JPEG has besides are previews and depth.)"""
 _ORIENTATION: Final = 0x0112  # EXIF 2.32 section 4.6.4
 
 Decoded = Picture | Undecoded
@@ -155,13 +157,41 @@ def _measured(image: Any) -> Picture:
     from PIL import Image  # noqa: PLC0415  an extra
 
     kind, orientation = image.format, _orientation(image)
-    pixels = image.convert("RGB")
+    shown = _in_eight_bits(image) if image.mode[0] in "IF" else image.convert("RGB")
+    # Equal pixels are so in their whole depth.
+    pixels = image if image.mode[0] in "IF" else shown
     digests = [_digest(pixels)]
     digests += [_digest(pixels.transpose(way)) for way in Image.Transpose]
-    small = pixels.convert("L").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
+    small = shown.convert("L").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
     return Picture(
-        kind, pixels.width, pixels.height, orientation, tuple(digests), tuple(small.tobytes())
+        kind,
+        pixels.width,
+        pixels.height,
+        orientation,
+        tuple(digests),
+        tuple(small.tobytes()),
+        several=kind in _OF_FRAMES and _has_another(image),
     )
+
+
+def _in_eight_bits(image: Any) -> Any:
+    """Deep grey (modes I and F): converted as it is, everything above 255 would be white."""
+    most = 65_535 if image.mode.startswith("I;16") else image.getextrema()[1]
+    whites = (255, 65_535, most) if image.mode[0] == "I" else (1, 255, 65_535, most)
+    white = next(white for white in whites if white >= most)
+    deep = image if image.mode in ("I", "F") else image.convert("I")
+    return deep.convert("F").point(lambda value: value * (255 / white)).convert("L")
+
+
+def _has_another(image: Any) -> bool:
+    """Whether a second frame begins, whatever comes of it; none is decoded any more."""
+    try:
+        image.seek(1)
+    except EOFError:
+        return False
+    except Exception:  # noqa: BLE001  decoders raise anything
+        return True
+    return True
 
 
 def _orientation(image: Any) -> int | None:

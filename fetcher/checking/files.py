@@ -1,9 +1,10 @@
 """One file against what is recorded of it, told in as few system calls as it takes.
 
-A good file of up to ``SMALL`` bytes costs three: open, read, close. The read asks for more than is
-recorded, so that what is longer shows; a regular file that gives less than was asked for has ended.
-Whatever does not match is looked at again, at leisure, to say what it is. A link is never followed,
-be it the file or a folder that leads to it; nothing here waits for a pipe's other end.
+A good file of less than a piece (``fetcher.checking.together``) costs four: open, a hint, read,
+close. The read asks for more than is recorded, so that what is longer shows; a regular file that
+gives less than was asked for has ended. Whatever does not match is looked at again, at leisure, to
+say what it is. A link is never followed, be it the file or a folder that leads to it; nothing here
+waits for a pipe's other end.
 
 Nothing here knows the manifest, and nothing is written.
 """
@@ -11,19 +12,25 @@ Nothing here knows the manifest, and nothing is written.
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import stat
+import sys
 from binascii import b2a_base64
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Final, NamedTuple
 
-from fetcher.checking.members import Place, Shards
-
-SMALL: Final = 1 << 20
-"""Bytes that are read at once, and the size of further reads."""
+from fetcher.checking.members import Image, Place, Shards
+from fetcher.checking.together import ROOM, Together
+from fetcher.digests import new
 
 _OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _REMEMBERED: Final = 65_536
+_PIECE: Final = 1 << 20
+"""Bytes of a second look that are read at once."""
+_HINTED: Final = 2 * ROOM
+"""Bytes of a file up to which it is asked for as a whole when it is opened, so that the disk gets
+several at a time. Further ahead of larger ones the system reads by itself, and better."""
 _NOT_THERE: Final = frozenset({errno.ENOENT, errno.ENOTDIR})
 
 
@@ -49,80 +56,80 @@ class Observation(NamedTuple):
 class Examiner:
     """Looks at files below ``root``; for one thread."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, together: Together | None = None) -> None:
         self._root = root
-        self._buffer = bytearray(SMALL)
-        self._view = memoryview(self._buffer)
+        self._together = together or Together()
         self._folders: dict[str, Observation | None] = {"": None}
         self._shards = Shards(_OPEN)
-        self._read = 0
-
-    @property
-    def read(self) -> int:
+        self.read = 0
         """Bytes."""
-        return self._read + self._shards.read
 
     def examine(self, record: Record) -> Observation | None:
         """``None`` if the file is what is recorded."""
-        path, size, md5, offset = record
-        if offset is not None:
-            return self._in_shard(record, offset)
-        folder = path.rpartition("/")[0]
-        amiss = self._folders[folder] if folder in self._folders else self._enter(folder)
-        if amiss is not None:
-            return amiss
-        try:
-            descriptor = os.open(f"{self._root}/{path}", _OPEN)
-        except OSError as error:
-            return self._unopened(path, error)
-        try:
-            found, digest = self._measure(descriptor)
-            if digest == md5 and (size is None or found == size):
-                return None
-            # Some file systems give less than is there when a signal comes in between.
-            os.lseek(descriptor, 0, os.SEEK_SET)
-            found, digest = self._measure(descriptor, to_end=True)
-        except OSError as error:
-            return self._unread(record, descriptor, error)
-        finally:
-            os.close(descriptor)
-        return self._judge(record, found, digest)
+        return self.examine_all([record])[0]
+
+    def examine_all(self, records: Sequence[Record]) -> list[Observation | None]:
+        """The same of each, in their order; several are read at the same time."""
+        found: list[Observation | None] = [None] * len(records)
+        for reading, digest in self._together.digests(self._readings(records, found)):
+            self.read += reading.size
+            md5 = b2a_base64(digest, newline=False).decode("ascii")
+            if isinstance(reading, Image):
+                found[reading.at] = self._of_image(reading, records[reading.at], md5)
+            elif reading.error is not None:
+                found[reading.at] = self._unread(reading, reading.error)
+            elif md5 != reading.record.md5 or reading.record.size not in (None, reading.size):
+                found[reading.at] = self._look_again(reading)
+        return found
 
     def forget(self) -> None:
         """Folders may have changed, and shards."""
         self._folders = {"": None}
         self._shards.forget()
 
-    def _in_shard(self, record: Record, offset: int) -> Observation | None:
-        shard, _, member = record.path.rpartition("/")
-        folder = shard.rpartition("/")[0]
-        amiss = self._folders[folder] if folder in self._folders else self._enter(folder)
-        if amiss is not None:
-            return amiss
-        path = f"{self._root}/{shard}"
-        try:
-            found = self._shards.look(path, Place(member, offset, record.size or 0, record.md5))
-        except OSError as error:
-            seen = _lstat(path)
-            if seen is not None and stat.S_ISREG(seen.st_mode):
-                return Observation("unreadable", _reason(error), None, None)
-            return self._unopened(shard, error)
-        return None if found is None else Observation(*found)
+    def _readings(
+        self, records: Sequence[Record], found: list[Observation | None]
+    ) -> Iterator[_File | Image]:
+        """What can be opened; ``found`` is told of the rest."""
+        for at, record in enumerate(records):
+            path, _, _, offset = record
+            folder, _, member = path.rpartition("/")
+            if offset is not None:
+                path = folder
+                folder = path.rpartition("/")[0]
+            amiss = self._folders[folder] if folder in self._folders else self._enter(folder)
+            if amiss is not None:
+                found[at] = amiss
+                continue
+            reading: _File | Image
+            try:
+                if offset is None:
+                    reading = _File(at, record, os.open(f"{self._root}/{path}", _OPEN))
+                    if record.size is not None and record.size <= _HINTED:
+                        _hint(reading.descriptor)
+                else:
+                    place = Place(member, offset, record.size or 0, record.md5)
+                    reading = self._shards.image(at, f"{self._root}/{path}", place)
+            except OSError as error:
+                found[at] = self._unopened(path, error)
+            else:
+                yield reading
 
-    def _measure(self, descriptor: int, *, to_end: bool = False) -> tuple[int, str]:
-        """Size and MD5. Without ``to_end``, a read that gives less than asked for is the last."""
-        buffer, view = self._buffer, self._view
-        count = os.readv(descriptor, (buffer,))
-        size = count
-        if count == SMALL and not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.ESPIPE, os.strerror(errno.ESPIPE))  # a device may have no end
-        digest = hashlib.md5(view[:count], usedforsecurity=False)
-        while count == SMALL or (to_end and count):
-            count = os.readv(descriptor, (buffer,))
-            digest.update(view[:count])
-            size += count
-        self._read += size
-        return size, b2a_base64(digest.digest(), newline=False).decode("ascii")
+    def _of_image(self, reading: Image, record: Record, md5: str) -> Observation | None:
+        try:
+            amiss = reading.judge(md5)
+        except OSError as error:
+            return self._unopened(record.path.rpartition("/")[0], error)
+        return None if amiss is None else Observation(*amiss)
+
+    def _look_again(self, reading: _File) -> Observation | None:
+        """It is not what is recorded, as far as one look at it can tell."""
+        try:
+            size, md5 = reading.again()
+        except OSError as error:
+            return self._unread(reading, error)
+        self.read += size
+        return self._judge(reading.record, size, md5)
 
     def _judge(self, record: Record, size: int, md5: str) -> Observation | None:
         if record.md5 is None and record.size in (None, size):
@@ -145,11 +152,11 @@ class Examiner:
             return _other(at, found)
         return Observation("unreadable", _reason(error), None, None)
 
-    def _unread(self, record: Record, descriptor: int, error: OSError) -> Observation:
+    def _unread(self, reading: _File, error: OSError) -> Observation:
         """Opened, and then not read: so folders end, and pipes, which cannot be sought in."""
-        found = os.fstat(descriptor)
+        found = os.fstat(reading.descriptor)
         if not stat.S_ISREG(found.st_mode):
-            return _other(f"{self._root}/{record.path}", found)
+            return _other(f"{self._root}/{reading.record.path}", found)
         return Observation("unreadable", _reason(error), None, None)
 
     def _enter(self, folder: str) -> Observation | None:
@@ -162,7 +169,7 @@ class Examiner:
         if amiss is None:
             amiss = self._look(folder)
         if len(self._folders) >= _REMEMBERED:
-            self.forget()
+            self._folders = {"": None}
         self._folders[folder] = amiss
         return amiss
 
@@ -180,6 +187,54 @@ class Examiner:
         return None
 
 
+class _File:
+    """One that is read to where a read gives less than asked for; ``at`` is its record's number."""
+
+    __slots__ = ("at", "descriptor", "ended", "error", "record", "size")
+
+    def __init__(self, at: int, record: Record, descriptor: int) -> None:
+        self.at = at
+        self.record = record
+        self.descriptor = descriptor
+        self.size = 0
+        self.ended = False
+        self.error: OSError | None = None
+
+    def more(self, room: memoryview) -> memoryview:
+        try:
+            count = os.readv(self.descriptor, (room,))
+            if count == len(room) and not self.size:
+                self._require_end()
+        except OSError as error:
+            self.error, self.ended = error, True
+            return room[:0]
+        self.size += count
+        self.ended = count < len(room)
+        return room[:count]
+
+    def again(self) -> tuple[int, str]:
+        """Size and MD5, at leisure: some file systems give less than is there when a signal comes
+        in between.
+        """
+        os.lseek(self.descriptor, 0, os.SEEK_SET)
+        md5, size = new(), 0
+        while piece := os.read(self.descriptor, _PIECE):
+            self._require_end()
+            md5.update(piece)
+            size += len(piece)
+        return size, b2a_base64(md5.digest(), newline=False).decode("ascii")
+
+    def close(self) -> None:
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+    def _require_end(self) -> None:
+        """A device may have none."""
+        if not stat.S_ISREG(os.fstat(self.descriptor).st_mode):
+            raise OSError(errno.ESPIPE, os.strerror(errno.ESPIPE))
+
+
 def _other(path: str, found: os.stat_result) -> Observation:
     """What lies there instead of a file."""
     if stat.S_ISLNK(found.st_mode):
@@ -191,6 +246,13 @@ def _other(path: str, found: os.stat_result) -> Observation:
     if stat.S_ISDIR(found.st_mode):
         return Observation("directory", "", None, None)
     return Observation("special", "a pipe, socket or device", None, None)
+
+
+def _hint(descriptor: int) -> None:
+    """It will be read soon, and to its end. What is no file takes no hints."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_WILLNEED)
 
 
 def _lstat(path: str) -> os.stat_result | None:

@@ -8,15 +8,11 @@ few.
 
 from __future__ import annotations
 
-import hashlib
 import os
-from binascii import b2a_base64
 from typing import Final, NamedTuple
 
 from fetcher.policy import tar
 
-SMALL: Final = 1 << 20
-"""Bytes that are read at once."""
 _BESIDE: Final = 4_096
 """Bytes behind an image that most probably hold its JSON."""
 _KEPT_OPEN: Final = 16
@@ -43,67 +39,120 @@ class Shards:
 
     def __init__(self, flags: int) -> None:
         self._flags = flags
-        self._view = memoryview(bytearray(SMALL))
-        self._open: dict[str, int] = {}
-        self.read = 0
-        """Bytes of images."""
+        self._open: dict[str, Shard] = {}
 
-    def look(self, path: str, place: Place) -> Amiss | None:
-        """``None`` if all is well with it in the shard at ``path``. Raises ``OSError``."""
-        descriptor = self._descriptor(path)
-        front = tar.header(place.member, place.size)
-        start = place.offset - len(front)
-        behind = len(front) + place.size + tar.padding(place.size)
-        view = self._view
-        count = os.preadv(descriptor, (view[: len(front) + place.size + _BESIDE],), start)
-        found, beside = bytes(view[: min(count, len(front))]), bytes(view[behind:count])
-        part = view[len(front) : min(count, len(front) + place.size)]
-        digest = hashlib.md5(part, usedforsecurity=False)
-        size = len(part)
-        while size < place.size:
-            at = place.offset + size
-            count = os.preadv(descriptor, (view[: place.size - size],), at)
-            if not count:
-                break
-            digest.update(view[:count])
-            size += count
-        self.read += size
-        if size < place.size:
-            return Amiss("truncated", "the shard ends before it does", size)
-        if found != front:
-            if found == tar.dropped(place.member, place.size):
-                return Amiss("missing", "it was taken out of the shard")
-            return Amiss("altered", "its header in the shard")
-        md5 = b2a_base64(digest.digest(), newline=False).decode("ascii")
-        if place.md5 is not None and md5 != place.md5:
-            return Amiss("altered", "", size, md5)
-        if not self._described(descriptor, place, beside):
-            return Amiss("altered", "its JSON in the shard", size, md5)
-        return None
+    def image(self, at: int, path: str, place: Place) -> Image:
+        """For reading it in the shard at ``path``; ``at`` is the caller's. Raises ``OSError``."""
+        shard = self._open.get(path)
+        if shard is None:
+            if len(self._open) >= _KEPT_OPEN:
+                self._close_one()
+            shard = self._open[path] = Shard(os.open(path, self._flags))
+        return Image(at, shard, place)
 
     def forget(self) -> None:
-        """Shards may have changed."""
+        """Shards may have changed. Nothing is under way."""
         while self._open:
-            os.close(self._open.popitem()[1])
+            os.close(self._open.popitem()[1].descriptor)
 
-    def _descriptor(self, path: str) -> int:
-        found = self._open.get(path)
-        if found is None:
-            if len(self._open) == _KEPT_OPEN:
-                os.close(self._open.pop(next(iter(self._open))))
-            found = self._open[path] = os.open(path, self._flags)
-        return found
+    def _close_one(self) -> None:
+        for path, shard in self._open.items():
+            if not shard.readers:
+                os.close(shard.descriptor)
+                del self._open[path]
+                return
 
-    def _described(self, descriptor: int, place: Place, read: bytes) -> bool:
-        """Whether the JSON is there and whole; ``read`` is the beginning of it."""
-        name = tar.json_of(place.member)
-        at = place.offset + place.size + tar.padding(place.size)
+
+class Shard:
+    """An open one; ``readers`` are under way in it."""
+
+    __slots__ = ("descriptor", "readers")
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self.readers = 0
+
+
+class Image:
+    """One in a shard, as something to be read; then it is judged."""
+
+    __slots__ = ("_beside", "_front", "_place", "_shard", "at", "ended", "error", "size")
+
+    def __init__(self, at: int, shard: Shard, place: Place) -> None:
+        shard.readers += 1
+        self._shard: Shard | None = shard
+        self._place = place
+        self._front = b""
+        self._beside = b""
+        self.at = at
+        self.size = 0
+        self.ended = False
+        self.error: OSError | None = None
+
+    def more(self, room: memoryview) -> memoryview:
+        try:
+            piece = self._on(room) if self.size else self._begin(room)
+        except OSError as error:
+            self.error, self.ended = error, True
+            return room[:0]
+        self.size += len(piece)
+        self.ended = self.size >= self._place.size or not piece
+        return piece
+
+    def judge(self, md5: str) -> Amiss | None:
+        """``None`` if all is well with it. Raises ``OSError``, also for what came in reading."""
+        if self.error is not None:
+            raise self.error
+        place = self._place
+        if self.size < place.size:
+            return Amiss("truncated", "the shard ends before it does", self.size)
+        if self._front != tar.header(place.member, place.size):
+            if self._front == tar.dropped(place.member, place.size):
+                return Amiss("missing", "it was taken out of the shard")
+            return Amiss("altered", "its header in the shard")
+        if place.md5 is not None and md5 != place.md5:
+            return Amiss("altered", "", self.size, md5)
+        if not self._described():
+            return Amiss("altered", "its JSON in the shard", self.size, md5)
+        return None
+
+    def close(self) -> None:
+        if self._shard is not None:
+            self._shard.readers -= 1
+            self._shard = None
+
+    def _begin(self, room: memoryview) -> memoryview:
+        """The header and what is behind the image come with the image, if that is small."""
+        size = self._place.size
+        front = bytearray(len(tar.header(self._place.member, size)))
+        asked = room[: size + tar.padding(size) + _BESIDE]
+        start = self._place.offset - len(front)
+        count = os.preadv(self._descriptor, (front, asked), start) - len(front)
+        self._front = bytes(front)
+        self._beside = bytes(room[size + tar.padding(size) : max(0, count)])
+        return room[: max(0, min(count, size))]
+
+    def _on(self, room: memoryview) -> memoryview:
+        asked = room[: self._place.size - self.size]
+        count = os.preadv(self._descriptor, (asked,), self._place.offset + self.size)
+        return room[:count]
+
+    @property
+    def _descriptor(self) -> int:
+        assert self._shard is not None  # noqa: S101  it is not closed yet
+        return self._shard.descriptor
+
+    def _described(self) -> bool:
+        """Whether the JSON is there and whole."""
+        name = tar.json_of(self._place.member)
+        at = self._place.offset + self._place.size + tar.padding(self._place.size)
         length = len(tar.header(name, 0))
+        read = self._beside
         if len(read) < length:
-            read = os.pread(descriptor, _BESIDE, at)
+            read = os.pread(self._descriptor, _BESIDE, at)
         told = tar.parsed(read[length - tar.BLOCK : length])
         if told is None or read[:length] != tar.header(name, told[1]):
             return False
         if len(read) < length + told[1]:
-            read = os.pread(descriptor, length + told[1], at)
+            read = os.pread(self._descriptor, length + told[1], at)
         return tar.is_intact(read[length : length + told[1]])

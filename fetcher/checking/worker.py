@@ -22,11 +22,12 @@ def main(root: str) -> None:
     for line in sys.stdin.buffer:
         before = examiner.read
         amiss = []
-        for asset_id, path, size, md5, offset in json.loads(line):
-            observed = examiner.examine(Record(path, size, md5, offset))
-            if observed is not None:
-                slot = None if offset is None else (offset, size or 0)
-                amiss.append((asset_id, path, md5, slot, *observed))
+        batch = [(asset_id, Record(*rest)) for asset_id, *rest in json.loads(line)]
+        observed = examiner.examine_all([record for _, record in batch])
+        for (asset_id, record), found in zip(batch, observed, strict=True):
+            if found is not None:
+                slot = None if record.offset is None else (record.offset, record.size or 0)
+                amiss.append((asset_id, record.path, record.md5, slot, *found))
         # What a repair moves away between two batches must be looked at anew.
         if amiss:
             examiner.forget()

@@ -3,7 +3,8 @@
 Hashing a large file frees the GIL, but a small one is mostly Python around three system calls, so
 threads of one process would stand in each other's way. A worker gets a batch as the line of JSON
 that the manifest made of it, unparsed, and answers with what does not match. Workers are in a
-session of their own: Ctrl-C is for the one who started them, and they end with their input.
+session of their own: Ctrl-C is for the one who started them, and they end with their input. One
+that is killed ends the check, which keeps what was found until then.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
+from fetcher.errors import WorkersLostError
 from fetcher.policy.findings import Batch, Finding, Kind
 
 _COMMAND: Final = ("-P", "-m", "fetcher.checking.worker")
@@ -28,6 +30,15 @@ class Result(NamedTuple):
     read: int
     """Bytes."""
     findings: list[Finding]
+
+
+def _ended(code: int) -> Exception:
+    """What to raise of a worker that is gone. One that ended by itself has told a bug."""
+    if code < 0:
+        return WorkersLostError(
+            f"A process that reads files was killed by signal {-code}.", fewer_by="--workers"
+        )
+    return RuntimeError(f"a worker ended with {code}")
 
 
 class Workers:
@@ -88,7 +99,7 @@ class Workers:
             process.stdin.flush()
             reply = process.stdout.readline()
         if not reply.endswith(b"\n"):
-            raise RuntimeError(f"a worker ended with {process.wait()}")
+            raise _ended(process.wait())
         read, amiss = json.loads(reply)
         findings = [
             Finding(Kind(kind), path, detail, asset_id, size, md5, recorded, slot and tuple(slot))

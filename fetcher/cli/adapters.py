@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fetcher.cli.recipe import CrewRecipe, settle_in
+from fetcher.cli.recipe import CrewRecipe, allow_descriptors, settle_in
 from fetcher.cli.stores import store_of
 from fetcher.engine import Finisher, PromptLanding, TaskCrew, ThreadedLanding
 from fetcher.engine.recovery import SPOOL_SUFFIX
@@ -12,7 +12,8 @@ from fetcher.transport.client import HttpTransport
 
 
 def worker_crew(recipe: CrewRecipe) -> TaskCrew:
-    """A worker's, with a store of its own."""
+    """A worker's, with a store of its own; its process was there before its run had looked."""
+    allow_descriptors(recipe.open_files)
     store = store_of(recipe)
     store.attach()
     finisher = Finisher(store, recipe.rules)

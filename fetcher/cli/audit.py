@@ -13,6 +13,7 @@ from rich.console import Console
 from fetcher.cli import asking
 from fetcher.cli.auditing import Auditing, Findings
 from fetcher.cli.crewing import crewed
+from fetcher.cli.early import nursery_of_workers
 from fetcher.cli.job import Job
 from fetcher.cli.mirroring import run
 from fetcher.errors import ManifestUnusableError, UsageError
@@ -56,7 +57,7 @@ def audit(*, method: str, sample: str | None, seed: int, **given: Any) -> int:
     terms = AuditTerms(Method(method), _size(sample), seed)
     errors = asked.console()
     findings = Findings()
-    with crewed(job) as crew:
+    with nursery_of_workers() as nursery, crewed(job, nursery) as crew:
         result = run(job, crew, errors, functools.partial(Auditing, terms, findings))
     about = _about(terms, sample, findings)
     if asked.as_json:

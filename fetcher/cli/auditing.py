@@ -7,12 +7,10 @@ mirror's run: the same engine, budgets, consent, retries and workers, with anoth
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from fetcher.cli.mirroring import SIGNALS, Mirroring
+from fetcher.cli.mirroring import Mirroring
 from fetcher.engine import AuditRecovery, Ending, EndReason
 from fetcher.errors import DamagedListError, SourceError
 from fetcher.manifest import Audit, AuditTerms, ManifestThread
@@ -42,6 +40,7 @@ class Auditing(Mirroring):
             return stopped
         self._findings.audit = await manifest.begin_audit(self._terms)
         progress = self._progress(await manifest.audit_tally(), importing=False)
+        self._tell_of_deaths(progress)
         engine = self._engine(manifest, progress, AuditRecovery(self._store), self._terms.method)
         engine.no_more_to_come()
         async with self._shown(progress, engine):
@@ -58,7 +57,14 @@ class Auditing(Mirroring):
     async def _read_lists(self, manifest: ManifestThread) -> Ending | None:
         """How it ended, if that was before the lists did."""
         importing = asyncio.create_task(self._importer(manifest, self._progress(Tally())).run())
-        with _cancelled_by_signals(importing) as signals:
+        signals: list[str] = []
+
+        def stop(name: str) -> None:
+            """It goes on where its last batch ended."""
+            signals.append(name)
+            importing.cancel()
+
+        with self._signals.stopping(stop):
             await asyncio.wait([importing], timeout=self._job.config.run.max_runtime)
             importing.cancel()
             await asyncio.wait([importing])
@@ -70,22 +76,3 @@ class Auditing(Mirroring):
         if error is not None:
             raise error
         return None
-
-
-@contextlib.contextmanager
-def _cancelled_by_signals(task: asyncio.Task[None]) -> Iterator[list[str]]:
-    """The names of the signals that came; an import goes on where its last batch ended."""
-    loop = asyncio.get_running_loop()
-    came: list[str] = []
-
-    def on_signal(name: str) -> None:
-        came.append(name)
-        task.cancel()
-
-    for number in SIGNALS:
-        loop.add_signal_handler(number, on_signal, number.name)
-    try:
-        yield came
-    finally:
-        for number in SIGNALS:
-            loop.remove_signal_handler(number)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from fetcher.cli import asking
+from fetcher.cli import asking, early
 
 
 @click.command()
@@ -20,17 +20,18 @@ def mirror(**given: Any) -> int:
     files, or Parquet.
     """
     asked = asking.Asked(**given)
-    job = asked.job()
-    from fetcher.cli.crewing import crewed  # noqa: PLC0415  in this order: see there
+    with early.nursery_of_workers() as nursery:
+        job = asked.job()
+        from fetcher.cli.crewing import crewed  # noqa: PLC0415  it loads while this does
 
-    with crewed(job) as crew:
-        from rich.console import Console  # noqa: PLC0415
+        with crewed(job, nursery) as crew:
+            from rich.console import Console  # noqa: PLC0415  as well
 
-        from fetcher.cli.mirroring import run  # noqa: PLC0415
-        from fetcher.report import status as status_report  # noqa: PLC0415
+            from fetcher.cli.mirroring import run  # noqa: PLC0415
+            from fetcher.report import status as status_report  # noqa: PLC0415
 
-        errors = asked.console()
-        result = run(job, crew, errors)
+            errors = asked.console()
+            result = run(job, crew, errors)
     if asked.as_json:
         click.echo(json.dumps(status_report.as_dict(result.tally)))
     elif not asked.quiet:

@@ -6,9 +6,8 @@ import asyncio
 import contextlib
 import json
 import random
-import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -19,6 +18,7 @@ from fetcher.aside import ReadingProcess
 from fetcher.cli.crewing import Crewed
 from fetcher.cli.job import Job
 from fetcher.cli.recipe import CrewRecipe, settle_in
+from fetcher.cli.signals import Signals
 from fetcher.cli.stores import store_of
 from fetcher.config import (
     as_dict,
@@ -29,7 +29,7 @@ from fetcher.config import (
     retry_rule,
 )
 from fetcher.engine import Ending, EndReason, Engine, EngineOptions, StoreRecovery
-from fetcher.engine.hiring import Hired
+from fetcher.engine.hiring import Workforce
 from fetcher.engine.processes import ProcessCrew
 from fetcher.errors import (
     DamagedListError,
@@ -39,7 +39,7 @@ from fetcher.errors import (
     SourceError,
     UsageError,
 )
-from fetcher.events import Event, RowsImported
+from fetcher.events import Event, RowsImported, SentAhead
 from fetcher.manifest import ManifestThread, RunInfo
 from fetcher.model import Method, State, Tally
 from fetcher.policy import urls
@@ -54,7 +54,8 @@ from fetcher.store import LocalStore, cut_tails
 CAPACITY: Final = 16_384
 """Leased assets that are held in memory at most; about 1 kB each."""
 
-SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+MANY_DEATHS: Final = 2
+"""Runs that died, one after another: after so many it may be an image that kills them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ def run(
     store = store_of(recipe)
     store.prepare()
     settle_in()
-    mirroring = make(job, lists, store, console, recipe=recipe, workers=crewed.workers)
+    mirroring = make(job, lists, store, console, recipe=recipe, force=crewed.force)
     with asyncio.Runner(loop_factory=recipe.loop) as runner:
         return runner.run(mirroring.run())
 
@@ -120,27 +121,31 @@ class Mirroring:
         console: Console,
         *,
         recipe: CrewRecipe,
-        workers: Sequence[Hired],
+        force: Workforce,
     ) -> None:
         self._job = job
         self._lists = lists
         self._store = store
         self._console = console
         self._recipe = recipe
-        self._workers = workers
+        self._force = force
         self._clock = RealClock()
+        self._signals = Signals()
+        self._deaths = 0
+        """Of runs before this one, if they are why a worker is sent ahead."""
         self._groups = host_groups(job.config)
 
     async def run(self) -> Result:
         try:
-            return await self._run()
+            with contextlib.ExitStack() as when_it_is_written:
+                return await self._run(when_it_is_written)
         except LockedError:
             raise  # the place for temporary files is in use
         except FetcherError:
             self._store.close()
             raise
 
-    async def _run(self) -> Result:
+    async def _run(self, when_it_is_written: contextlib.ExitStack) -> Result:
         # It is written down, and shown to whoever finds the manifest locked.
         job, command = self._job, urls.redact_within(" ".join(self._job.command))
         async with ManifestThread(
@@ -151,30 +156,52 @@ class Mirroring:
             images_stored=not self._store.is_fresh(),
         ) as manifest:
             # From here on nobody else works in DIR: the manifest's lock is ours.
-            await self._cut_tails(manifest, of_killed_runs=True)
-            if job.config.store.layout == "tar":
-                await manifest.fill_shards()
-            shown = json.dumps(as_dict(job.loaded)["config"], ensure_ascii=False)
-            await manifest.begin_run(RunInfo(command, __version__, shown))
             try:
-                ending = await self._work(manifest)
-            except FetcherError as error:
-                with contextlib.suppress(FetcherError):  # what ended the run is what is told
-                    await manifest.end_run(error.exit, error.sentence)
-                raise
+                return await self._in_charge(manifest, command, when_it_is_written)
             finally:
                 self._store.close()
-            await self._cut_tails(manifest, of_killed_runs=False)
-            tally = await self._tally(manifest)
-            result = Result(ending, tally, exit_code(ending, tally, job.config.run.tolerate))
-            await manifest.end_run(result.exit, ending.detail or ending.reason)
-            if not tally.total and not job.selection.everything and result.exit is Exit.COMPLETE:
-                raise UsageError(
-                    "No row of the lists was selected.",
-                    hint="Look at --subset and --ids, and at what the lists call their subsets. "
-                    "Nothing was fetched; the manifest has taken note of the run.",
-                )
-            return result
+
+    async def _in_charge(
+        self, manifest: ManifestThread, command: str, when_it_is_written: contextlib.ExitStack
+    ) -> Result:
+        job = self._job
+        when_it_is_written.enter_context(self._signals.heard())
+        await self._cut_tails(manifest, of_killed_runs=True)
+        if job.config.store.layout == "tar":
+            await manifest.fill_shards()
+        shown = json.dumps(as_dict(job.loaded)["config"], ensure_ascii=False)
+        await manifest.begin_run(RunInfo(command, __version__, shown))
+        await self._look_back(manifest)
+        try:
+            ending = await self._work(manifest)
+        except FetcherError as error:
+            with contextlib.suppress(FetcherError):  # what ended the run is what is told
+                await manifest.end_run(error.exit, error.sentence)
+            raise
+        finally:
+            self._store.close()
+        await self._cut_tails(manifest, of_killed_runs=False)
+        tally = await self._tally(manifest)
+        result = Result(ending, tally, exit_code(ending, tally, job.config.run.tolerate))
+        await manifest.end_run(result.exit, ending.detail or ending.reason)
+        if not tally.total and not job.selection.everything and result.exit is Exit.COMPLETE:
+            raise UsageError(
+                "No row of the lists was selected.",
+                hint="Look at --subset and --ids, and at what the lists call their subsets. "
+                "Nothing was fetched; the manifest has taken note of the run.",
+            )
+        return result
+
+    async def _look_back(self, manifest: ManifestThread) -> None:
+        """Whether the runs before this one died over and over. Who has asked for one process gets
+        it all the same.
+        """
+        deaths = await manifest.runs_without_end()
+        alone = not self._force.workers and self._job.config.fetch.processes is None
+        if alone and deaths >= MANY_DEATHS:
+            with contextlib.suppress(OSError):  # there can be none now
+                self._force = Workforce([self._force.hire()], self._force.hire)
+                self._deaths = deaths
 
     async def _cut_tails(self, manifest: ManifestThread, *, of_killed_runs: bool) -> None:
         """Whatever the layout is now: there may be shards of another run."""
@@ -189,10 +216,15 @@ class Mirroring:
     async def _work(self, manifest: ManifestThread) -> Ending:
         await manifest.reopen_found()
         progress = self._progress(await self._tally(manifest))
+        self._tell_of_deaths(progress)
         engine = self._engine(manifest, progress, StoreRecovery(self._store))
         importer = self._importer(manifest, _Stirring(progress, engine))
         async with self._shown(progress, engine):
             return await _import_and_run(importer, engine)
+
+    def _tell_of_deaths(self, observer: Observer) -> None:
+        if self._deaths:
+            observer.notify(SentAhead(self._deaths))
 
     def _importer(self, manifest: ManifestThread, observer: Observer) -> Importer:
         alone = self._job.config.fetch.processes == 1
@@ -209,11 +241,26 @@ class Mirroring:
         drawing = asyncio.create_task(progress.run(engine.groups))
         try:
             max_runtime = self._job.config.run.max_runtime
-            with _stopped_by_signals(engine), _stopped_in_time(engine, max_runtime):
+            with self._stopped_by_signals(engine), _stopped_in_time(engine, max_runtime):
                 yield
         finally:
             drawing.cancel()
             await asyncio.wait([drawing])
+
+    @contextlib.contextmanager
+    def _stopped_by_signals(self, engine: Engine) -> Iterator[None]:
+        """The first signal stops the run in good order, the second at once."""
+        told: list[str] = []
+
+        def stop(name: str) -> None:
+            if told or engine.ending:
+                engine.stop_now()
+            else:
+                engine.stop(name)
+            told.append(name)
+
+        with self._signals.stopping(stop):
+            yield
 
     def _engine(
         self,
@@ -251,13 +298,11 @@ class Mirroring:
         )
 
     def _crew(self) -> Crew:
-        if not self._workers:
+        if not self._force.workers:
             from fetcher.cli.adapters import crew_over  # noqa: PLC0415  loads the client
 
             return crew_over(self._recipe, self._store)
-        return ProcessCrew(
-            self._recipe, self._workers, lambda group: self._groups.budget(group).concurrency
-        )
+        return ProcessCrew(self._force, lambda group: self._groups.budget(group).concurrency)
 
 
 async def _import_and_run(importer: Importer, engine: Engine) -> Ending:
@@ -305,28 +350,6 @@ class _Stirring:
         self.observer.notify(event)
         if isinstance(event, RowsImported):
             self.engine.stirred()
-
-
-@contextlib.contextmanager
-def _stopped_by_signals(engine: Engine) -> Iterator[None]:
-    """The first signal stops the run in good order, the second at once."""
-    loop = asyncio.get_running_loop()
-    received: list[signal.Signals] = []
-
-    def on_signal(number: signal.Signals) -> None:
-        if received or engine.ending:
-            engine.stop_now()
-        else:
-            engine.stop(number.name)
-        received.append(number)
-
-    for number in SIGNALS:
-        loop.add_signal_handler(number, on_signal, number)
-    try:
-        yield
-    finally:
-        for number in SIGNALS:
-            loop.remove_signal_handler(number)
 
 
 @contextlib.contextmanager

@@ -1,15 +1,16 @@
-"""How a crew is made from the configuration: in the run's own process, or in a worker's.
+"""How a crew is made: in the run's own process, or in a worker's.
 
 A recipe is plain values, so that it can be sent to a worker; its adapters are loaded and made where
-they work (``fetcher.cli.adapters``).
+they work (``fetcher.cli.adapters``). A worker needs no configuration but this, and loads none.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
+import resource
 import sys
-import time
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -17,24 +18,20 @@ from typing import Final
 
 import uvloop
 
-from fetcher.config import Config, consent_rule, user_agent
-from fetcher.config.schema import Durability
+from fetcher.cli.early import ADAPTERS
 from fetcher.engine.finishing import LandingRules
-from fetcher.model import Keep
 from fetcher.ports import Crew
+from fetcher.store.durability import Mode
 from fetcher.transport.options import TransportOptions
 
-_ADAPTERS: Final = "fetcher.cli.adapters"
-"""Loads the HTTP client, which takes a tenth of a second."""
 GARBAGE_THRESHOLD: Final = 20_000
 """Objects between two looks for garbage: a few hundred images' worth."""
+KEPT: Final = 8 << 20
+"""Bytes of free memory that a process may keep."""
+_M_TRIM_THRESHOLD: Final = -1  # mallopt(3)
+_M_MMAP_THRESHOLD: Final = -3
 SWITCH_INTERVAL: Final = 0.0005
 """Seconds after which a thread that wants the GIL asks for it: some images' worth."""
-_KEEP: Final = {
-    "quarantine": Keep.QUARANTINE,
-    "discard": Keep.DISCARD,
-    "keep": Keep.STORE,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +39,14 @@ class CrewRecipe:
     """``engine.worker.Recipe``. ``finishers`` are threads of one crew."""
 
     directory: Path
-    durability: Durability
+    durability: Mode
     min_free: int
     shard_size: int | None
     """If images go into shards."""
     begun: float
     """When the run began; seconds since the epoch."""
+    open_files: int
+    """What a process must be allowed, at least."""
     finishers: int
     rules: LandingRules
     transport: TransportOptions
@@ -55,33 +54,16 @@ class CrewRecipe:
     def loop(self) -> asyncio.AbstractEventLoop:
         return uvloop.new_event_loop()
 
-    def load(self) -> None:
-        import_module(_ADAPTERS)
-
     def crew(self) -> Crew:
-        crew: Crew = import_module(_ADAPTERS).worker_crew(self)
+        crew: Crew = import_module(ADAPTERS).worker_crew(self)
         return crew
 
 
-def crew_recipe(
-    config: Config, directory: Path, *, processes: int, measure_only: bool = False
-) -> CrewRecipe:
-    """For each of ``processes`` crews. ``measure_only``: what arrives is measured, and dropped."""
-    return CrewRecipe(
-        directory=directory,
-        durability=config.store.durability,
-        min_free=config.store.min_free,
-        shard_size=config.store.shard_size if config.store.layout == "tar" else None,
-        begun=time.time(),
-        finishers=-(-config.store.finishers // processes),
-        rules=LandingRules(
-            mismatched=_KEEP[config.store.mismatched],
-            placeholder_digests=frozenset(config.placeholders.digests),
-            max_bytes=config.fetch.max_bytes,
-            measure_only=measure_only,
-        ),
-        transport=_transport_options(config),
-    )
+def allow_descriptors(wanted: int) -> None:
+    """Raise this process's soft limit of open files to that."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def settle_in() -> None:
@@ -94,19 +76,14 @@ def settle_in() -> None:
     gc.freeze()
     gc.set_threshold(GARBAGE_THRESHOLD)
     sys.setswitchinterval(SWITCH_INTERVAL)
+    _keep_memory()
 
 
-def _transport_options(config: Config) -> TransportOptions:
-    fetch, network = config.fetch, config.network
-    return TransportOptions(
-        user_agent=user_agent(config),
-        max_bytes=fetch.max_bytes,
-        connect_timeout=fetch.timeout.connect,
-        stall_timeout=fetch.timeout.stall,
-        total_timeout=fetch.timeout.total,
-        connect_to=network.connect_to,
-        allow_private=network.allow_private_addresses,
-        ca_file=network.ca_file,
-        proxy=network.proxy,
-        consent=consent_rule(config),
-    )
+def _keep_memory() -> None:
+    """Have the C library keep what is free at the end of its heap, instead of giving it back and
+    asking for it again with each image: that was measured at three page faults for each.
+    """
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        libc.mallopt(_M_TRIM_THRESHOLD, KEPT)
+        libc.mallopt(_M_MMAP_THRESHOLD, KEPT // 2)

@@ -56,7 +56,10 @@ _NO_BUDGET: Final = HostBudget(None, 1, 1)
     "and JSON go to standard output.",
 )
 @click.option(
-    "--since", type=int, metavar="RUN", help="Add what died, came back or changed since that run."
+    "--since",
+    type=int,
+    metavar="RUN",
+    help="Add what died, came back or changed in it and after it.",
 )
 @click.option(
     "--attribution",

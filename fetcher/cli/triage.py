@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 import click
 from rich.console import Console
@@ -19,12 +15,12 @@ from fetcher.checking.decoding import MAX_PIXELS, Decoder
 from fetcher.checking.files import Record
 from fetcher.checking.triage import Mismatch, Triage
 from fetcher.cli import options
+from fetcher.cli.stopping import told_to_stop
 from fetcher.errors import Exit
 from fetcher.manifest.maintaining import ManifestMaintainer
 from fetcher.manifest.triage import BATCH, TriageBook
 from fetcher.policy.triage import MEANINGS, Facts, Finding, Kind
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _NO_ROTATION = frozenset({"", "0", "0.0", "nan"})
 
 
@@ -62,7 +58,7 @@ def triage(
     with (
         Decoder(max_pixels=max_pixels) as decoder,
         ManifestMaintainer(path, command=" ".join(sys.argv[1:])) as opened,
-        _told_to_stop() as received,
+        told_to_stop() as received,
     ):
         book = TriageBook(opened)
         placeholders = book.prepare()
@@ -120,19 +116,3 @@ def _show(counts: dict[Kind, int], seen: int) -> None:
         table.add_row(f"{n:,}", str(kind), MEANINGS[kind])
     console.print(table)
     console.print(f"{sum(counts.values()):,} mismatched images, {seen:,} looked at now")
-
-
-@contextmanager
-def _told_to_stop() -> Iterator[list[int]]:
-    """Signals that have come; what was found by then is written."""
-    received: list[int] = []
-
-    def on_signal(number: int, _frame: FrameType | None) -> None:
-        received.append(number)
-
-    before = {number: signal.signal(number, on_signal) for number in _SIGNALS}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import stat
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Final
 
 import click
@@ -21,6 +17,7 @@ from fetcher.checking.check import Aside, Check, Progress
 from fetcher.checking.folders import temporary
 from fetcher.checking.workers import Workers
 from fetcher.cli import options
+from fetcher.cli.stopping import told_to_stop
 from fetcher.errors import Exit, UsageError
 from fetcher.manifest.checks import CheckBook
 from fetcher.manifest.maintaining import ManifestMaintainer
@@ -29,7 +26,6 @@ from fetcher.report import checking as report
 from fetcher.report import text
 from fetcher.report.ticking import Ticker
 
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SAMPLE: Final = re.compile(r"1/([1-9][0-9]{0,5})")
 _TOPS: Final = ("images", "mismatched", "shards")
 _STORED: Final = ("images", "shards")
@@ -99,7 +95,7 @@ def verify(
 
         with (
             Ticker(errors, time.monotonic, time.time) as ticker,
-            _told_to_stop() as received,
+            told_to_stop() as received,
         ):
             ended = Check(
                 root=root,
@@ -169,22 +165,6 @@ def _aside(root: str, check_id: int) -> Aside:
     from fetcher.store.aside import Aside as Mover  # noqa: PLC0415  most checks repair nothing
 
     return Mover(root, check_id)
-
-
-@contextmanager
-def _told_to_stop() -> Iterator[list[int]]:
-    """Signals that have come; the check looks at it between two batches."""
-    received: list[int] = []
-
-    def on_signal(number: int, _frame: FrameType | None) -> None:
-        received.append(number)
-
-    before = {number: signal.signal(number, on_signal) for number in _SIGNALS}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _sentence(progress: Progress, total: int, before: int, seconds: float) -> str:

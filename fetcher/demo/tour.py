@@ -173,7 +173,7 @@ class Tour:
             write_config(directory / "demo.yaml", web)
             self._say(
                 f"A list of {len(rows)} images in the layout of Open Images, and a little web on "
-                "this machine that serves them,\nsome of them rotten. The limit here is 40 "
+                "this machine that serves them, some of them rotten. The limit here is 40 "
                 "requests a second. After a while, Ctrl-C is pressed:"
             )
             mirror = ("mirror", "images.csv", "--to", "mirror", "--config", "demo.yaml")

@@ -145,6 +145,8 @@ class Consent:
 
     async def _look_up(self, origins: list[str]) -> None:
         found = await self._book.recall(origins, self._rule.token)
+        if self._closing:
+            return  # who would be refused now, nobody would settle: they are given back
         wall = self._clock.wall()
         for origin in origins:
             note = found.get(origin)

@@ -120,6 +120,7 @@ class TaskCrew:
 
     async def _run(self) -> None:
         """A runner's life."""
+        loop = asyncio.get_running_loop()  # which takes a system call on some Pythons
         while True:
             self._looking -= 1
             if self._errands:
@@ -127,7 +128,7 @@ class TaskCrew:
             elif self._closing:
                 return
             else:
-                parked = asyncio.get_running_loop().create_future()
+                parked = loop.create_future()
                 self._parked.append(parked)
                 await parked
 

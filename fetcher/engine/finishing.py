@@ -1,6 +1,6 @@
 """Finishing: what becomes of arrivals, from their bytes to kept files. All of it blocks.
 
-    measure (size, MD5, type) → judge → stage → publish the batch
+    measure (size, MD5, type) the batch → judge → stage each → publish the batch
 
 Where this is done, on which thread and in what batches, is the business of a landing
 (``fetcher.engine.landing``, ``fetcher.engine.prompt``).
@@ -55,15 +55,16 @@ class Finisher:
         results: list[Landed | Refused] = []
         staged: list[Staged] = []
         try:
-            for item in batch:
-                result, stage = self._settle_one(item)
+            receipts = measure([item.arrival for item in batch])
+            for item, receipt in zip(batch, receipts, strict=True):
+                result, stage = self._settle_one(item, receipt)
                 results.append(result)
                 if stage is not None:
                     staged.append(stage)
             self._store.publish(staged)
         except StoreError as error:
             self._abandon([*(Path(s.temporary) for s in staged), *_spooled(batch)])
-            fault = Fault(error.fault_code, str(error))
+            fault = Fault(error.fault_code, error.in_one_line)
             return [Refused(item.asset.asset_id, fault) for item in batch]
         return results
 
@@ -73,10 +74,9 @@ class Finisher:
             with suppress(StoreError):
                 self._store.discard(path)
 
-    def _settle_one(self, item: Item) -> tuple[Landed | Refused, Staged | None]:
+    def _settle_one(self, item: Item, receipt: Receipt) -> tuple[Landed | Refused, Staged | None]:
         """What becomes of one arrival, and what is to be published for it."""
         asset, arrival = item.asset, item.arrival
-        receipt = measure(arrival)
         reached(Point.HASHED)
         verdict = verify.judge(
             asset.expected, receipt, placeholder_digests=self._rules.placeholder_digests

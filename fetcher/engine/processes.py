@@ -8,16 +8,18 @@ the work.
 An errand goes to the least busy worker; for a host group that may have few requests in flight, to
 the least busy of few workers, so that its connections are used again.
 
-A worker that dies takes its requests along and nothing else: each of them is reported as
-``worker-lost``, a fault of our own side, and another worker takes its place. What was there when it
-died is suspected (``fetcher.policy.suspects``): one worker, the cell, is kept out of the others'
-work for as long as there are suspects to be sent, and has few of them or one at a time. Which of
-them is why workers die is reported as ``crashed``. A worker whose run has gone ends at once.
+A worker that dies takes its requests along and nothing else: when it is known how it ended, each of
+them is reported as ``worker-lost``, a fault of our own side, and another worker takes its place.
+What was there when it died is suspected (``fetcher.policy.suspects``): one worker, the cell, is
+kept out of the others' work for as long as there are suspects to be sent, and has few of them or
+one at a time, those first that most speaks against. Which of them is why workers die is reported as
+``crashed``. A worker whose run has gone ends at once.
 """
 
 from __future__ import annotations
 
 import asyncio
+from bisect import insort
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -26,7 +28,7 @@ from typing import Any, Final
 from zlib import crc32
 
 from fetcher.engine.courier import Courier
-from fetcher.engine.hiring import GRACE, Hired
+from fetcher.engine.hiring import GRACE, Hired, Workforce
 from fetcher.engine.messages import pack_errand, unpack
 from fetcher.engine.worker import (
     Abandon,
@@ -35,13 +37,12 @@ from fetcher.engine.worker import (
     Closed,
     Reach,
     Reached,
-    Recipe,
     Turn,
 )
 from fetcher.errors import WorkerBrokeError, WorkersLostError
 from fetcher.model import Fault, Landed, Method
 from fetcher.policy import auditing
-from fetcher.policy.suspects import DEATHS, Suspects
+from fetcher.policy.suspects import Suspects
 from fetcher.ports import Abandoned, Arrived, Errand, Refused, Report, Step, TurnedBack
 
 Deliver = Callable[[Sequence[Report]], None]
@@ -51,7 +52,8 @@ ALONE: Final = 8
 """Requests in flight to one host group that a worker should have before a second one joins in."""
 GIVE_UP: Final = 8
 """Workers that may die, or culprits that may be found, one after another before a worker has ended
-anything: more of them say that it is not the images. To be sent or to arrive is no end.
+anything: more of them say that it is not the images. To be sent or to arrive is no end. Those that
+die over what others have died over alone are not among them: soon a culprit will be found.
 """
 FIRST_WAIT: Final = 0.25
 LONGEST_WAIT: Final = 30.0
@@ -63,7 +65,6 @@ _GROUPS_REMEMBERED: Final = 4_096
 @dataclass(slots=True, eq=False)
 class _Worker:
     hired: Hired
-    pid: int | None
     vain: int = 0
     """How many before it, in its place and in a row, ended nothing or could not be started."""
     of_use: bool = False
@@ -83,25 +84,17 @@ class _Worker:
 
 class ProcessCrew:
     """``ports.Crew`` over workers. ``concurrency_of`` gives the most requests that may be in flight
-    to a host group; ``hire`` blocks, and brings another worker in the place of one that died.
+    to a host group.
     """
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        workers: Sequence[Hired],
-        concurrency_of: Callable[[str], int],
-        hire: Callable[[Recipe, str], Hired] = Hired,
-    ) -> None:
-        self._recipe = recipe
-        self._hired = workers
+    def __init__(self, force: Workforce, concurrency_of: Callable[[str], int]) -> None:
+        self._force = force
         self._concurrency_of = concurrency_of
-        self._hire = hire
         self._workers: list[_Worker] = []
         self._choices: dict[str, list[_Worker]] = {}
         self._suspects = Suspects()
         self._cell: _Worker | None = None
-        self._for_the_cell: deque[Errand] = deque()
+        self._for_the_cell: list[Errand] = []
         self._put_off: list[Report] = []
         """To be delivered, at the latest before the end of what they are about."""
         self._lost_in_a_row = 0
@@ -111,12 +104,12 @@ class ProcessCrew:
         """When the workers' time is over."""
         self._ends = asyncio.Event()
         """It is closing."""
-        self._replacing: set[asyncio.Task[None]] = set()
+        self._burying: set[asyncio.Task[None]] = set()
 
     async def start(self, deliver: Deliver, broken: Broken) -> None:
         self._deliver = deliver
         self._broken = broken
-        for one in self._hired:
+        for one in self._force.workers:
             await self._engage(one)
 
     def send(self, errand: Errand) -> None:
@@ -137,11 +130,15 @@ class ProcessCrew:
             self._put_off.append(Report(errand.asset.asset_id, Step.PUT_OFF))
             asyncio.get_running_loop().call_soon(self._hand_on, [])
             errand = errand._replace(leave=False)
-        self._for_the_cell.append(errand)
+        insort(self._for_the_cell, errand, key=self._doubt)
         if self._cell is None:
             self._cell = min(self._workers, key=_load)
             self._choices.clear()
         self._fill_cell()
+
+    def _doubt(self, errand: Errand) -> int:
+        """The order of what waits for the cell."""
+        return -self._suspects.evidence(errand.asset.asset_id)
 
     def _fill_cell(self) -> None:
         """Send it what it may have. When nothing is left, it is a worker as others."""
@@ -155,7 +152,7 @@ class ProcessCrew:
             if len(cell.out) >= company:
                 return
             cell.company = company
-            _send(self._for_the_cell.popleft(), cell)
+            _send(self._for_the_cell.pop(0), cell)
         if not cell.out:
             cell.company = 0
             self._cell = None
@@ -202,12 +199,14 @@ class ProcessCrew:
             for worker in self._workers:
                 worker.heard = now
                 worker.courier.send(Close(patience))
-        if self._replacing:
-            await asyncio.wait(self._replacing)
+        if self._burying:
+            await asyncio.wait(self._burying)
         for worker in tuple(self._workers):
             await self._until_gone(worker)
             worker.courier.close()
             await asyncio.to_thread(worker.hired.see_off)
+        if self._burying:  # of those that died meanwhile
+            await asyncio.wait(self._burying)
 
     async def _until_gone(self, worker: _Worker) -> None:
         """It takes its leave, or it hangs: who is still landing says so now and then."""
@@ -234,7 +233,7 @@ class ProcessCrew:
         return choice
 
     async def _engage(self, one: Hired, vain: int = 0) -> None:
-        worker = _Worker(one, one.process.pid, vain, heard=asyncio.get_running_loop().time())
+        worker = _Worker(one, vain, heard=asyncio.get_running_loop().time())
         worker.courier = await Courier.over(
             one.end,
             lambda messages: self._heard(worker, messages),
@@ -292,26 +291,42 @@ class ProcessCrew:
             _answer(asked, reached=False)
         self._workers.remove(worker)
         self._choices.clear()
-        culprit = None if self._closing else self._suspects.died(worker.out)
+        waiting: list[Errand] = []
+        if worker is self._cell:
+            self._cell = None
+            waiting, self._for_the_cell = self._for_the_cell, waiting
+        task = asyncio.get_running_loop().create_task(self._bury(worker, waiting))
+        self._burying.add(task)
+        task.add_done_callback(self._buried)
+
+    async def _bury(self, worker: _Worker, waiting: Sequence[Errand]) -> None:
+        """Learn how it ended, report what was lost with it and what ``waiting`` was to come to it,
+        and fill its place again.
+        """
+        exit_code = await asyncio.to_thread(worker.hired.see_off)
+        culprit, hopeless = None, self._closing
+        if not self._closing:
+            culprit = self._judge(worker, exit_code)
+            hopeless = self._gives_up()
         lost = [
             _lost_with(worker, asset_id, arrived=arrived, culprit=asset_id == culprit)
             for asset_id, arrived in worker.out.items()
         ]
-        if worker is self._cell:
-            self._cell = None
-            waiting, self._for_the_cell = self._for_the_cell, deque()
-            lost += [_lost_with(worker, e.asset.asset_id, arrived=False) for e in waiting]
-        if not self._closing:
-            self._lost_in_a_row += 1
-            if culprit is not None:
-                self._lost_in_a_row = 0
-                self._found_in_a_row += 1
-            if not self._gives_up():
-                vain = 0 if worker.of_use else worker.vain + 1
-                task = asyncio.get_running_loop().create_task(self._replace(worker.hired, vain))
-                self._replacing.add(task)
-                task.add_done_callback(self._replaced)
+        lost += [_lost_with(worker, e.asset.asset_id, arrived=False) for e in waiting]
         self._hand_on(lost)
+        if not hopeless:
+            await self._replace(0 if worker.of_use else worker.vain + 1)
+
+    def _judge(self, worker: _Worker, exit_code: int | None) -> int | None:
+        """The culprit, if that is known now."""
+        before = max(map(self._suspects.evidence, worker.out), default=0)
+        culprit = self._suspects.died(worker.out, exit_code)
+        if culprit is not None:
+            self._lost_in_a_row = 0
+            self._found_in_a_row += 1
+        elif len(worker.out) != 1 or not before:
+            self._lost_in_a_row += 1
+        return culprit
 
     def _gives_up(self, why: str = "") -> bool:
         hopeless = max(self._lost_in_a_row, self._found_in_a_row) >= GIVE_UP
@@ -319,16 +334,15 @@ class ProcessCrew:
             self._broken(WorkersLostError(f"{GIVE_UP} worker processes died in a row{why}."))
         return hopeless
 
-    async def _replace(self, dead: Hired, vain: int) -> None:
-        """Another process in its place. Not by fork: by now there are threads, and a lock."""
+    async def _replace(self, vain: int) -> None:
+        """Another process in its place."""
         while True:
             if vain > 1:
                 await self._wait_after(vain)
+            if self._closing:
+                return
             try:
-                await asyncio.to_thread(dead.see_off)
-                if self._closing:
-                    return
-                one = await asyncio.to_thread(self._hire, self._recipe, "spawn")
+                one = await asyncio.to_thread(self._force.hire)
             except (OSError, MemoryError, RuntimeError) as error:  # of processes, memory, threads
                 vain = max(2, vain + 1)
                 self._lost_in_a_row += 1
@@ -344,8 +358,8 @@ class ProcessCrew:
             async with asyncio.timeout(min(FIRST_WAIT * 2.0 ** min(vain - 2, 32), LONGEST_WAIT)):
                 await self._ends.wait()
 
-    def _replaced(self, task: asyncio.Task[None]) -> None:
-        self._replacing.discard(task)
+    def _buried(self, task: asyncio.Task[None]) -> None:
+        self._burying.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._broken(error)
 
@@ -372,9 +386,9 @@ def _send(errand: Errand, worker: _Worker) -> None:
 
 
 def _lost_with(worker: _Worker, asset_id: int, *, arrived: bool, culprit: bool = False) -> Report:
-    fault = Fault("worker-lost", f"worker process {worker.pid} died")
+    fault = Fault("worker-lost", f"worker process {worker.hired.pid} died")
     if culprit:
-        fault = Fault("crashed", f"{DEATHS} worker processes died over it")
+        fault = Fault("crashed", "worker processes died over it, again and again")
     return Report(asset_id, Refused(asset_id, fault) if arrived else fault)
 
 

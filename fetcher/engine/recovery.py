@@ -60,7 +60,7 @@ class StoreRecovery:
         try:
             return await asyncio.to_thread(self._adopt, assets)
         except StoreError as error:
-            return Adoption(fault=Fault(error.fault_code, str(error)))
+            return Adoption(fault=Fault(error.fault_code, error.in_one_line))
 
     def discard(self, partial: Partial) -> None:
         # At once: the next attempt spools to the same path, and must not lose it to a late removal.
@@ -142,5 +142,5 @@ def _proof(asset: Asset, body: Body) -> Receipt | None:
     """A receipt for ``body`` if its MD5 is the list's; a size alone proves nothing."""
     if asset.expected.md5 is None or asset.expected.size not in (None, body.size):
         return None
-    receipt = measure(Arrival(body, 0, None, asset.url))
+    (receipt,) = measure([Arrival(body, 0, None, asset.url)])
     return receipt if receipt.md5 == asset.expected.md5 else None

@@ -1,29 +1,22 @@
 """What a worker process does: serve a crew over a socket until the run has no more use for it.
 
-Signals are the run's business: a terminal sends Ctrl-C to all of its processes, and only the run
-knows what it means for an image that is half here.
+Signals are the run's business, and ignored: a terminal sends Ctrl-C to all of its processes, and
+only the run knows what it means for an image that is half here.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import multiprocessing
 import os
-import signal
 import socket
-import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from fetcher.engine.courier import Courier
 from fetcher.engine.messages import pack_report, unpack
 from fetcher.ports import Crew, Errand, Report
-
-_OF_THE_RUN: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_PR_SET_PDEATHSIG: Final = 1  # prctl(2)
 
 
 class Recipe(Protocol):
@@ -31,9 +24,6 @@ class Recipe(Protocol):
 
     def loop(self) -> asyncio.AbstractEventLoop:
         """A new event loop."""
-
-    def load(self) -> None:
-        """Load what a crew is made of; it may take its time, and touches nothing."""
 
     def crew(self) -> Crew:
         """A new crew, made while that loop runs."""
@@ -85,20 +75,13 @@ class Broke:
     traceback: str
 
 
-def work(end: socket.socket, recipe: Recipe, inherited: Sequence[socket.socket]) -> None:
-    """A worker process's life. ``inherited`` are the run's ends of sockets."""
-    for other in inherited:
-        other.close()
-    if inherited:
-        _die_with_the_run()
-    for number in _OF_THE_RUN:
-        signal.signal(number, signal.SIG_IGN)
+def work(end: socket.socket, recipe: Recipe) -> None:
+    """A worker process's life."""
     with asyncio.Runner(loop_factory=recipe.loop) as runner:
         runner.run(_serve(end, recipe))
 
 
 async def _serve(end: socket.socket, recipe: Recipe) -> None:
-    recipe.load()
     if await _is_wanted(end):
         await _Service(recipe.crew()).serve(end)
 
@@ -168,16 +151,3 @@ class _Service:
             # The run has gone, and with it the manifest's lock: not one file more.
             os._exit(1)
         self._hung_up.set()
-
-
-def _die_with_the_run() -> None:
-    """Not to be relied on where there is no prctl(2): the socket tells as well, if a little later.
-
-    It is about the thread that made the fork, which is the run's main one.
-    """
-    if sys.platform != "linux":
-        return
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    run = multiprocessing.parent_process()
-    if run is not None and run.pid != os.getppid():  # it was faster
-        os._exit(1)

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 
 from fetcher.manifest import packing, shards
@@ -101,6 +102,18 @@ _PENDING_AGAIN: Final = (
 )
 
 
+class Places:
+    """Which places are whose, for a thread beside that of the book."""
+
+    def __init__(self, reading: Callable[[], AbstractContextManager[sqlite3.Connection]]) -> None:
+        self._reading = reading
+
+    def nobodys(self, names: Sequence[tuple[str, str]]) -> set[str]:
+        """The paths among them that are no stored image's place. A name is as in ``strays``."""
+        with self._reading() as connection:
+            return {path for path, *_ in _STRAYS.read(connection, names, None)}
+
+
 class CheckBook:
     def __init__(self, manifest: ManifestMaintainer) -> None:
         self._manifest = manifest
@@ -138,6 +151,12 @@ class CheckBook:
                 _STORED, (after, part.of, part.which, BATCH)
             ).fetchone()
         return Batch(count, last, records) if count else None
+
+    @contextmanager
+    def places(self) -> Iterator[Places]:
+        """For one more thread, to be entered and left there."""
+        with self._manifest.beside() as reading:
+            yield Places(reading)
 
     def strays(self, check_id: int, names: Sequence[tuple[str, str]]) -> list[Stray]:
         """Those that are no stored image's place. A name is a path, and the image id in it."""

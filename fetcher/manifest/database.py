@@ -129,6 +129,10 @@ class Database:
             runs.end(self._connection, self._running(), exit_code, reason, self._wall())
         reached(Point.RUN_ENDED)
 
+    def runs_without_end(self) -> int:
+        """How many runs died, one after another, before this one."""
+        return runs.without_end(self._connection, self._running())
+
     def shards(self) -> Shards:
         """What is known of shards before, or after, a run."""
         with self._transaction("BEGIN"):

@@ -1,7 +1,7 @@
 """The manifest for a command that works on it and sends nothing: ``retry``, ``verify``.
 
 It is opened only where there is one, and locked against runs until it is closed. Each method is one
-transaction, and everything belongs to the thread that opened it.
+transaction, and everything belongs to the thread that opened it, but for what ``beside`` gives.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,7 +17,7 @@ from typing import Self
 from fetcher.manifest import reopening, runs, schema
 from fetcher.manifest.faults import translated
 from fetcher.manifest.lock import RunLock
-from fetcher.manifest.opening import connect
+from fetcher.manifest.opening import connect, connect_beside
 from fetcher.manifest.places import require_manifest
 from fetcher.manifest.reopening import Reopened
 from fetcher.manifest.runs import RunInfo
@@ -86,6 +86,12 @@ class ManifestMaintainer:
         """As ``ManifestReader`` has it."""
         with translated(self._path):
             return reopening.terms(self._connection, wanted)
+
+    @contextmanager
+    def beside(self) -> Iterator[Callable[[], AbstractContextManager[sqlite3.Connection]]]:
+        """``reading`` for another thread: entered and left there, before the manifest is left."""
+        with translated(self._path), closing(connect_beside(self._path)) as connection:
+            yield lambda: nullcontext(connection)
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:

@@ -52,6 +52,19 @@ def connect(path: Path, *, images_stored: bool) -> sqlite3.Connection:
     return connection
 
 
+def connect_beside(path: Path) -> sqlite3.Connection:
+    """For reading, in another thread, what ``connect`` has opened, looked at, and keeps open."""
+    connection = sqlite3.connect(path, isolation_level=None, cached_statements=_CACHED_STATEMENTS)
+    try:
+        guard.bound(connection)
+        for pragma in (*_PRAGMAS, "query_only = ON"):
+            connection.execute(f"PRAGMA {pragma}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 def _log_ahead(connection: sqlite3.Connection, path: Path) -> None:
     """Readers and the writer do not wait for each other in WAL mode."""
     mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]

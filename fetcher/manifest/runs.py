@@ -41,3 +41,13 @@ def last_ended_cleanly(connection: sqlite3.Connection, before: int | None) -> bo
         (before,),
     ).fetchone()
     return row is None or row[0] is not None
+
+
+def without_end(connection: sqlite3.Connection, before: int) -> int:
+    """How many of the last runs before that one did not come to their end, one after another."""
+    count: int = connection.execute(
+        "SELECT count(*) FROM runs WHERE id < ?1 AND id > "
+        "(SELECT coalesce(max(id), 0) FROM runs WHERE id < ?1 AND ended_at IS NOT NULL)",
+        (before,),
+    ).fetchone()[0]
+    return count

@@ -260,7 +260,9 @@ def write_assets(connection: sqlite3.Connection, first_id: int, now: int) -> boo
     connection.execute("SAVEPOINT staged")
     try:
         connection.execute(ASSETS, (first_id, now))
-    except sqlite3.IntegrityError:  # an id is known
+    except sqlite3.IntegrityError as error:
+        if error.sqlite_errorname != "SQLITE_CONSTRAINT_UNIQUE":  # else an id is known
+            raise
         connection.execute("ROLLBACK TO staged")
         known = True
     else:

@@ -135,7 +135,9 @@ class ManifestThread:
         try:
             await asyncio.shield(opened)
         except asyncio.CancelledError:
+            # What is being opened is closed again: it is locked, and may have been made just now.
             self._calls.put(None)
+            await asyncio.to_thread(self._thread.join)
             raise
         return self
 
@@ -150,6 +152,9 @@ class ManifestThread:
 
     async def begin_run(self, info: RunInfo) -> int:
         return await self._call(lambda database: database.begin_run(info))
+
+    async def runs_without_end(self) -> int:
+        return await self._call(Database.runs_without_end)
 
     async def shards(self) -> Shards:
         return await self._call(Database.shards)

@@ -312,7 +312,9 @@ class Adaptive:
         if not self._moves:
             return
         faded = 2.0 ** min(max(0.0, age) / HALF_LIFE, 60.0)
-        if memory.rate is not None and (rate := memory.rate * faded) < min(self._cap, FORGOTTEN):
+        rate = math.inf if memory.rate is None else memory.rate * faded
+        # At the budget's own rate, starts are still spaced: the burst is what was refused.
+        if rate <= self._cap and rate < FORGOTTEN:
             self._base = max(rate, min(LEAST_RATE, self._cap))
             self._set_rate(self._base)
             bad = memory.bad_rate if memory.bad_rate is not None else math.inf

@@ -54,7 +54,12 @@ _TABLE: Final = (
     ),
     CodeInfo("insecure-redirect", _P, State.INVALID, "an https URL redirects to plain http"),
     # Whoever touches it dies.
-    CodeInfo("crashed", _P, State.FAILED, "worker processes died of it, three of them, one by one"),
+    CodeInfo(
+        "crashed",
+        _P,
+        State.FAILED,
+        "worker processes died over it, one by one, that had nothing else",
+    ),
     # May pass.
     CodeInfo("rate-limited", _T, State.FAILED, "the host answered 429 Too Many Requests"),
     CodeInfo("http-5xx", _T, State.FAILED, "the host answered with a server error"),

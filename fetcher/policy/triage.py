@@ -103,6 +103,8 @@ class Picture:
     """As its EXIF says (1 to 8); the pixels are as they are stored, not turned by it."""
     digests: tuple[str, ...]
     grey: Grey
+    several: bool = False
+    """There are more frames or pages than the first, which is all that is told of here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +168,8 @@ def compare(came: Picture | Undecoded, listed: Picture | None, listed_at: str = 
     seen = f"{came.format}, {came.width} x {came.height}"
     if came.orientation not in (None, 1):
         seen += f", EXIF orientation {came.orientation}"
+    if came.several:
+        seen += ", the first of several frames"
 
     def found(kind: Kind, more: str) -> Finding:
         return Finding(kind, f"{seen}; {more}", came.width, came.height)
@@ -173,9 +177,11 @@ def compare(came: Picture | Undecoded, listed: Picture | None, listed_at: str = 
     if listed is None:
         return found(Kind.NOT_COMPARABLE, "no image with the listed MD5 is stored")
     beside = f"compared with {listed_at}, {listed.width} x {listed.height}"
-    if came.digests[0] == listed.digests[0]:
+    # Nobody has looked at further frames: what has them is like the other picture at best.
+    alone = not (came.several or listed.several)
+    if alone and came.digests[0] == listed.digests[0]:
         return found(Kind.SAME_PIXELS, beside)
-    if came.digests[0] in listed.digests[1:]:
+    if alone and came.digests[0] in listed.digests[1:]:
         return found(Kind.ROTATED, f"equal pixels, {beside}")
     distances = [_distance(came.grey, turned) for turned in _turned(listed.grey)]
     least = min(distances)

@@ -17,11 +17,11 @@ verdict stays ``mismatched`` in any case.
 
 from __future__ import annotations
 
-import hashlib
 from base64 import b64encode
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
+from fetcher import digests
 from fetcher.model import Expectation, Keep, Receipt, State, Verdict
 from fetcher.policy.sniff import is_image
 
@@ -80,7 +80,7 @@ class Digest(NamedTuple):
 
 def digest(chunks: Iterable[bytes]) -> Digest:
     """Size and MD5 of ``chunks`` in a row; how they are cut does not matter (law 8)."""
-    size, md5 = 0, hashlib.md5(usedforsecurity=False)
+    size, md5 = 0, digests.new()
     for chunk in chunks:
         size += len(chunk)
         md5.update(chunk)

@@ -6,18 +6,21 @@ rows. ``FILE.html`` is the index, and ``FILE-pages/000001.html`` and so on have 
 The pages are there whole before the index that leads to them is.
 
 Lists carry text with HTML entities (``&quot;``). They are decoded once, so that ``&amp;quot;`` is
-shown as the author wrote it, and what is shown is escaped again by the templates. A link is made of
-``http`` and ``https`` addresses only.
+shown as the author wrote it, and what is shown is escaped again by the templates. Browsers decode
+some without their semicolon, too; here that would spoil addresses, where ``&copy=1`` may stand. A
+link is made of ``http`` and ``https`` addresses only.
 """
 
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from html import unescape
+from html.entities import html5
 from itertools import islice
 from pathlib import Path
 from typing import IO, Final, NamedTuple
@@ -41,6 +44,7 @@ COLUMNS: Final = (
     "source",
     "changes",
 )
+_ENTITY: Final = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]*);")
 _MARK: Final = ".fetcher-credits"
 """In a folder of pages: says that it is ours, and may be replaced."""
 
@@ -66,12 +70,17 @@ class Credit(NamedTuple):
     changes: str = CHANGES
 
 
+def _decoded(entity: re.Match[str]) -> str:
+    known = entity[0][1] == "#" or entity[0][1:] in html5
+    return unescape(entity[0]) if known else entity[0]
+
+
 def credit(image: Listed) -> Credit:
     plain = {name.casefold().translate(_IGNORED): name for name in reversed(image.extra)}
 
     def told(role: str) -> str:
         found = (image.extra[plain[name]] for name in _NAMES[role] if name in plain)
-        return unescape(next(found, ""))
+        return _ENTITY.sub(_decoded, next(found, ""))
 
     return Credit(
         image.path or "",

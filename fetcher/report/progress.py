@@ -25,8 +25,10 @@ from fetcher.events import (
     Event,
     ImportFinished,
     Paused,
+    ReaderLost,
     Resumed,
     RobotsAwaited,
+    SentAhead,
 )
 from fetcher.model import State
 from fetcher.policy.groups import GroupStatus
@@ -205,11 +207,19 @@ def _sentence(event: Event) -> str | None:
             f"{text.printable(event.detail)} — no attempt is charged; it goes on by itself"
         )
     if isinstance(event, Resumed):
-        return "the network is back; going on"
+        return "what it paused for is over; going on"
     if isinstance(event, Draining):
         return (
             f"stopping ({text.printable(event.reason)}): waiting for {event.in_flight} "
             "in flight; once more to stop at once"
+        )
+    if isinstance(event, ReaderLost):
+        where, detail = text.printable(event.source), text.printable(event.detail)
+        return f"the process that reads {where} is lost ({detail}); this one reads on"
+    if isinstance(event, SentAhead):
+        return (
+            f"the last {event.deaths} runs ended without a word: a worker process asks and stores, "
+            "so that it is found out if an image is why"
         )
     if isinstance(event, ImportFinished):
         return "all lists are read"

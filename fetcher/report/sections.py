@@ -48,7 +48,8 @@ SECTIONS: Final = (
                 "later. Died: was present, is gone. Changed: was present, has other bytes now. "
                 "Closed: was present, is not accessible now. An image that was not asked again is "
                 "not counted.",
-                "No image that was settled before has been asked again.",
+                "No image that was settled before that run has been asked again in it or later. "
+                "What a run found is compared with what there is now by naming the next one.",
             ),
             View("since_states", "From which state to which"),
             View("since_examples", "Examples"),

@@ -126,28 +126,37 @@ def resolve(header: Sequence[str], names: ColumnNames, where: str) -> Layout | N
     )
 
 
-def no_url_column(header: Sequence[str], names: ColumnNames, where: str) -> SourceError:
-    """The error for a header that ``resolve`` found no URL column in."""
+def no_url_column(
+    header: Sequence[str], names: ColumnNames, where: str, from_urls: str = ""
+) -> SourceError:
+    """The error for a header that ``resolve`` found no URL column in.
+
+    ``from_urls`` is a command that makes a list of a file with a URL on each line.
+    """
     if names.url:
         return _lacking("url", names.url, header, where)
     return SourceError(
         f"{where} is no image list: no column of its header holds URLs. {_listing(header)}",
-        hint=_how_to_name_urls([name.strip() for name in header]),
+        hint=_how_to_name_urls([name.strip() for name in header], from_urls),
     )
 
 
-def _how_to_name_urls(first_line: Sequence[str]) -> str:
-    urls = [name for name in first_line if _LIKE_A_URL.match(name)]
-    if urls and len(first_line) == 1:
-        return "If it is one URL a line, put a line first that says: url"
-    if urls:
+def _how_to_name_urls(first_line: Sequence[str], from_urls: str) -> str:
+    urls = [_LIKE_A_URL.match(name) is not None for name in first_line]
+    named = "put a line first that names the columns, such as"
+    if from_urls and urls and urls[0]:
+        # URLs may have commas in them, so one that begins the line may be all of it.
+        more = f"\nIf it has more columns, {named}: url,size" if len(urls) > 1 else ""
         return (
-            "Its first line has a URL in it: put a line first that names the columns, such as url."
+            "If it is one URL a line, this makes a list of it; give that instead:\n"
+            f"  {from_urls}{more}"
         )
+    if any(urls):
+        return f"Its first line has a URL in it: {named}: id,url"
     return (
-        "The first line must name the columns. The URLs' is found by the names "
-        f"{', '.join(USUAL['url'])} (upper case, spaces, _ and - make no difference); any other "
-        "one is named with --set source.columns.url=NAME."
+        "The first line must name the columns, with commas or tabs between them. The URLs' is "
+        f"found by the names {', '.join(USUAL['url'])} (upper case, spaces, _ and - make no "
+        "difference); any other one is named with --set source.columns.url=NAME."
     )
 
 

@@ -17,7 +17,7 @@ from itertools import islice
 from typing import Any, Final, Protocol, TypeVar
 
 from fetcher.errors import SourceError
-from fetcher.events import ImportFinished, RowsImported
+from fetcher.events import ImportFinished, ReaderLost, RowsImported
 from fetcher.model import BadRow, Row
 from fetcher.ports import NamesToNumber, Observer, RowBook, StagedRows
 from fetcher.source import aside
@@ -98,8 +98,11 @@ class Importer:
         if await self._book.list_is_complete(path, fingerprint):
             return
         if self._read_aside is not None and image_list.size >= self._long:
-            with suppress(AsideLostError):
+            try:
                 await self._import_aside(image_list, fingerprint, self._read_aside)
+            except AsideLostError as error:
+                self._observer.notify(ReaderLost(path, str(error)))
+            else:
                 return
         tables = image_list.tables()
         while (table := await self._off_loop(lambda: next(tables, None))) is not None:
@@ -129,7 +132,13 @@ class Importer:
     async def _import_aside(
         self, image_list: ImageList, fingerprint: str, start: Callable[[ImageList], Aside]
     ) -> None:
-        reader = await self._off_loop(lambda: start(image_list))
+        starting = self._off_loop(lambda: start(image_list))
+        try:
+            reader = await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            with suppress(AsideLostError):
+                await asyncio.to_thread((await starting).close)
+            raise
         try:
             await self._listen(reader, str(image_list.path), fingerprint)
         finally:

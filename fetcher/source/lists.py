@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shlex
 import stat
 from collections.abc import Iterator
 from hashlib import blake2b
@@ -176,19 +177,22 @@ class ImageList:
         last: Table | None = None
         try:
             start, content = peek(unpacked(packed, on_thread=on_thread), TAR_BLOCK)
-            found = self._members(content) if is_tar(start) else self._single(start, content)
+            if is_tar(start):
+                found = self._members(content)
+            else:
+                found = self._single(start, content, packed=magic.startswith(GZIP_MAGIC))
             for last in found:
                 yield last
         except DamageError as damage:
             raise damaged(str(self.path), damage, last.last_row if last else "") from damage
 
-    def _single(self, start: bytes, content: Iterator[bytes]) -> Iterator[Table]:
+    def _single(self, start: bytes, content: Iterator[bytes], *, packed: bool) -> Iterator[Table]:
         for magic, kind in _FOREIGN.items():
             if start.startswith(magic):
                 raise self._no_list(f"is {kind}, which cannot be read")
         opened = self._open(content, None)
         if not isinstance(opened, Table):
-            raise self._without_urls(opened, None)
+            raise self._without_urls(opened, None, packed=packed)
         yield opened
 
     def _members(self, content: Iterator[bytes]) -> Iterator[Table]:
@@ -239,10 +243,13 @@ class ImageList:
     def _where(self, member: str | None) -> str:
         return f"The image list {where(str(self.path), member)}"
 
-    def _without_urls(self, header: list[str], member: str | None) -> SourceError:
+    def _without_urls(
+        self, header: list[str], member: str | None, *, packed: bool = False
+    ) -> SourceError:
         if not header:
             return self._no_list("has no header")
-        return no_url_column(header, self._columns, self._where(member))
+        from_urls = _from_urls(self.path, member, packed=packed)
+        return no_url_column(header, self._columns, self._where(member), from_urls)
 
     def _no_list(self, what: str, *, hint: str = "") -> SourceError:
         return SourceError(
@@ -251,6 +258,20 @@ class ImageList:
             or "Image lists are CSV or TSV files, plain, as .gz or in a .tar or .tar.gz; "
             "or Parquet files.",
         )
+
+
+def _from_urls(path: Path, member: str | None, *, packed: bool) -> str:
+    """The shell's command that makes a list of URLs, one on each line, into an image list.
+
+    With that first line they need not be quoted, as CSV would have it of some. The new file is in
+    the current folder, and named by the whole old name, so that it replaces nothing.
+    """
+    if member is not None:
+        read = ["tar", "-xOf", str(path), member]
+    else:
+        read = [*(("gzip", "-dc") if packed else ("cat",)), str(path)]
+    made = f"{PurePosixPath(member or path).name}.tsv"
+    return f"(echo {TSV_HTTP_DATA}; {shlex.join(read)}) >{shlex.quote(made)}"
 
 
 def _may_be_table(member: str) -> bool:

@@ -52,10 +52,14 @@ def runs(pid: int) -> bool:
     return state.rpartition(") ")[2][:1] != "Z"
 
 
-def is_tracker(pid: int) -> bool:
-    """Whether it is no worker but the process by which Python tidies up after spawned ones."""
+def workers(run: int) -> list[int]:
+    """The workers of the run with this process id, oldest first: children of its nursery."""
+    return [pid for child in children(run) if _is_nursery(child) for pid in children(child)]
+
+
+def _is_nursery(pid: int) -> bool:
     with suppress(OSError):
-        return b"resource_tracker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        return b"fetcher.engine.nursery" in Path(f"/proc/{pid}/cmdline").read_bytes()
     return False
 
 

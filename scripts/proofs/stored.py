@@ -134,8 +134,7 @@ def _settle(manifest: Path, listed: Path, stored: list[Stored]) -> None:
         for batch in _batches(stored):
             rows = [_listed(line, image.row) for line, image in batch]
             database.import_rows(cursor.source_id, rows, rows[-1].line)
-            leased = database.lease_part(LeaseRequest(_BATCH, default_room=_BATCH)).leased
-            assets = {item.asset.image_id: item.asset.asset_id for item in leased}
+            assets = dict(_leased(database, len(batch)))
             database.settle(
                 [_outcome(assets[image.row.image_id], image, manifest.parent) for _, image in batch]
             )
@@ -144,6 +143,15 @@ def _settle(manifest: Path, listed: Path, stored: list[Stored]) -> None:
         database.end_run(0)
     finally:
         database.close()
+
+
+def _leased(database: Database, images: int) -> Iterator[tuple[str, int]]:
+    """Take a lease of so many; their ids, and the numbers of their assets."""
+    while images:  # a lease comes in parts
+        part = database.lease_part(LeaseRequest(images, default_room=images))
+        images -= len(part.leased)
+        for item in part.leased:
+            yield item.asset.image_id, item.asset.asset_id
 
 
 def _batches(stored: list[Stored]) -> Iterator[list[tuple[int, Stored]]]:

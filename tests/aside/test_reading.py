@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fetcher.aside import ReadingProcess
+from fetcher.aside import ReadingProcess, process
 from fetcher.errors import SourceError
-from fetcher.events import RowsImported
+from fetcher.events import ReaderLost, RowsImported
 from fetcher.manifest import ManifestReader, ManifestThread
 from fetcher.manifest.questions import places
 from fetcher.model import Selection, State, Tally
@@ -27,6 +32,26 @@ from tests.source.samples import V1_V5, cells, csv_text, tar_bytes, write
 Start = Callable[[ImageList], Aside]
 ROWS = 12_000
 LICENCES = ("https://licences.test/by/", "Licence, in words")
+PATIENCE = 30.0
+STARTER = """
+import sys
+from pathlib import Path
+from fetcher.aside import ReadingProcess
+from fetcher.model import Selection
+from fetcher.source import ColumnNames, open_list
+reading = ReadingProcess(open_list(Path(sys.argv[1]), ColumnNames(), Selection()))
+reading.receive()
+print(reading._process.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+def gone(pid: int) -> bool:
+    """Or only not yet buried by whoever inherited it."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def members(rows: int = ROWS) -> list[tuple[str, str | bytes | None]]:
@@ -60,10 +85,13 @@ class Heard:
 
     def __init__(self) -> None:
         self.batches: list[int] = []
+        self.lost: list[str] = []
 
     def notify(self, event: object) -> None:
         if isinstance(event, RowsImported):
             self.batches.append(event.tally.read)
+        elif isinstance(event, ReaderLost):
+            self.lost.append(event.detail)
 
 
 def imported(
@@ -72,12 +100,16 @@ def imported(
     start: Start | None,
     *,
     selection: Selection = Selection(),  # noqa: B008 - frozen
+    lost: str | None = None,
 ) -> tuple[Tally, list[int]]:
+    """``lost``: what is told of a process that does not read to the end."""
+
     async def run() -> tuple[Tally, list[int]]:
         heard = Heard()
         image_list = open_list(path, ColumnNames(), selection)
         async with ManifestThread(manifest, command="test", group_of=group_of) as book:
             await Importer([image_list], book, heard, start, long=0).run()
+            assert heard.lost == ([] if lost is None else [lost])
             return await book.tally(), heard.batches
 
     return asyncio.run(run())
@@ -156,7 +188,7 @@ def test_a_process_that_is_lost_costs_no_row(tmp_path: Path, path: Path, after: 
     class KilledThen(Killed):
         left = after
 
-    tally, batches = imported(tmp_path / "aside.sqlite", path, KilledThen)
+    tally, batches = imported(tmp_path / "aside.sqlite", path, KilledThen, lost="signal 9 ended it")
     assert kept(tmp_path / "aside.sqlite") == here(tmp_path, path)
     assert sum(batches) == tally.rows.read == ROWS + 500
 
@@ -165,8 +197,70 @@ def test_none_that_can_be_started(tmp_path: Path, path: Path) -> None:
     def start(_: ImageList) -> Aside:
         raise AsideLostError("no more processes")
 
-    imported(tmp_path / "aside.sqlite", path, start)
+    imported(tmp_path / "aside.sqlite", path, start, lost="no more processes")
     assert kept(tmp_path / "aside.sqlite") == here(tmp_path, path)
+
+
+def test_a_bug_in_it_is_told(
+    tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """With its traceback; and costs nothing."""
+    monkeypatch.setattr(process, "_COMMAND", ("-c", "1 / 0"))
+    lost = "it ended with exit code 1"
+    imported(tmp_path / "aside.sqlite", path, ReadingProcess, lost=lost)
+    assert kept(tmp_path / "aside.sqlite") == here(tmp_path, path)
+    assert "ZeroDivisionError" in capfd.readouterr().err
+
+
+def test_it_does_not_outlive_its_starter_wherever_it_is(path: Path) -> None:
+    """Not even when it neither reads nor writes: here it is stopped."""
+    starter = subprocess.Popen(  # noqa: S603  ourselves
+        [sys.executable, "-c", STARTER, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with starter:
+        assert starter.stdout is not None
+        pid = int(starter.stdout.readline())
+        os.kill(pid, signal.SIGSTOP)
+        assert not gone(pid)
+        starter.kill()
+    try:
+        until = time.monotonic() + PATIENCE
+        while not gone(pid) and time.monotonic() < until:
+            time.sleep(0.01)
+        assert gone(pid)
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_who_is_cancelled_while_it_starts_leaves_no_process(tmp_path: Path, path: Path) -> None:
+    started: list[ReadingProcess] = []
+    begun, go_on = threading.Event(), threading.Event()
+
+    def start(image_list: ImageList) -> Aside:
+        begun.set()
+        assert go_on.wait(PATIENCE)
+        started.append(ReadingProcess(image_list))
+        return started[-1]
+
+    async def cancelled() -> None:
+        image_list = open_list(path, ColumnNames(), Selection())
+        async with ManifestThread(
+            tmp_path / "aside.sqlite", command="test", group_of=group_of
+        ) as book:
+            importer = Importer([image_list], book, Heard(), start, long=0)
+            importing = asyncio.create_task(importer.run())
+            await asyncio.to_thread(begun.wait, PATIENCE)
+            importing.cancel()
+            asyncio.get_running_loop().call_later(0.01, go_on.set)
+            await asyncio.wait([importing])
+            assert importing.cancelled()
+
+    asyncio.run(cancelled())
+    assert started[0]._process.returncode is not None
 
 
 def test_damage_is_told_with_all_before_it(tmp_path: Path, path: Path) -> None:

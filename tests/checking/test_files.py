@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from fetcher.checking import files
 from fetcher.checking.files import Examiner, Record
+from fetcher.checking.together import Together
 from fetcher.demo.images import md5_of
 
 DATA = bytes(range(256)) * 40
@@ -26,8 +26,8 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def kind(root: Path, record: Record = RECORD) -> str:
-    observed = Examiner(str(root)).examine(record)
+def kind(root: Path, record: Record = RECORD, together: Together | None = None) -> str:
+    observed = Examiner(str(root), together).examine(record)
     return "" if observed is None else observed.kind
 
 
@@ -47,11 +47,9 @@ def test_what_is_seen_does_not_depend_on_how_much_is_read_at_once(
     change: Callable[[bytes], bytes],
     expected: str,
     root: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(files, "SMALL", small)
     (root / RECORD.path).write_bytes(change(DATA))
-    assert kind(root) == expected
+    assert kind(root, together=Together(1, small)) == expected
 
 
 @pytest.mark.parametrize("most", [1, 100, len(DATA) - 1])

@@ -49,6 +49,19 @@ def with_text(image: Image.Image) -> bytes:
     return encoded(image, pnginfo=info)
 
 
+def deep(image: Image.Image) -> Image.Image:
+    """In grey of 16 bits, black to white."""
+    grey = image.convert("L")
+    values = b"".join(struct.pack("<H", value * 257) for value in grey.tobytes())
+    return Image.frombytes("I;16", grey.size, values)
+
+
+def animated(image: Image.Image, form: str, **more: Any) -> bytes:
+    """It is the first frame."""
+    turned = image.transpose(Image.Transpose.ROTATE_180)
+    return encoded(image, form, save_all=True, append_images=[turned], **more)
+
+
 def giant(width: int = 60_000, height: int = 60_000) -> bytes:
     """A few bytes that would be ten gigabytes of pixels."""
 
@@ -75,6 +88,23 @@ CASES: dict[str, tuple[bytes, Kind]] = {
     "jpeg": (encoded(LISTED, "JPEG", quality=60), Kind.RE_ENCODED),
     "smaller": (encoded(LISTED.resize((160, 120))), Kind.RE_ENCODED),
     "another": (encoded(photograph(5)), Kind.DIFFERENT),
+    "animated-png": (animated(LISTED, "PNG"), Kind.RE_ENCODED),
+    "animated-webp": (animated(LISTED, "WEBP", lossless=True), Kind.RE_ENCODED),
+    "animated-gif": (animated(LISTED, "GIF"), Kind.RE_ENCODED),
+    "animated-and-another": (animated(photograph(5), "PNG"), Kind.DIFFERENT),
+    "pages": (animated(LISTED, "TIFF"), Kind.RE_ENCODED),
+    "16-bit-png": (encoded(deep(LISTED)), Kind.RE_ENCODED),
+    "16-bit-tiff": (encoded(deep(LISTED), "TIFF"), Kind.RE_ENCODED),
+    "16-bit-of-another": (encoded(deep(photograph(5))), Kind.DIFFERENT),
+    "32-bit-tiff": (encoded(deep(LISTED).convert("I"), "TIFF"), Kind.RE_ENCODED),
+    "float-tiff": (encoded(LISTED.convert("F"), "TIFF"), Kind.RE_ENCODED),
+    "float-to-1-tiff": (
+        encoded(LISTED.convert("F").point(lambda value: value / 255), "TIFF"),
+        Kind.RE_ENCODED,
+    ),
+    "cmyk": (encoded(LISTED.convert("CMYK"), "JPEG", quality=95), Kind.RE_ENCODED),
+    "palette-of-all-it-has": (encoded(LISTED.quantize(256), "GIF"), Kind.SAME_PIXELS),
+    "opaque": (encoded(LISTED.convert("RGBA")), Kind.SAME_PIXELS),
     "cut-png": (encoded(LISTED)[:-400], Kind.TRUNCATED),
     "cut-jpeg": (encoded(LISTED, "JPEG")[:2_000], Kind.TRUNCATED),
     "broken-png": (encoded(LISTED)[:60] + bytes(200) + encoded(LISTED)[260:], Kind.UNDECODABLE),

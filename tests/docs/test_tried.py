@@ -7,20 +7,14 @@ from __future__ import annotations
 
 import re
 import shlex
-from pathlib import Path
 
 import click
 import pytest
 
 from scripts.proofs.__main__ import prove
+from tests.docs.pages import README, ROOT
 
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-ROWS = [
-    [cell.strip() for cell in line.split("|")[1:-1]]
-    for line in README.partition("\n## What was tried\n")[2].partition("\n## ")[0].splitlines()
-    if line.startswith("|")
-][2:]
+(ROWS,) = [table[2:] for table in README.tables if table[0][0] == "tried"]
 """Without the head."""
 COMMANDS = [command for row in ROWS for command in re.findall(r"`(scripts/[^`]+)`", row[-1])]
 
@@ -56,4 +50,4 @@ def test_a_command_that_does_not_exist_would_be_seen() -> None:
 
 @pytest.mark.parametrize("name", prove.commands)
 def test_every_proof_is_told_of(name: str) -> None:
-    assert re.search(rf"`scripts/prove {name}[ `]", README)
+    assert re.search(rf"`scripts/prove {name}[ `]", README.text)

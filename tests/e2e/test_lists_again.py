@@ -118,6 +118,21 @@ def test_another_list_later(bench: Bench) -> None:
     assert rows(bench) == (30, 30, 0, 0)
 
 
+def test_another_list_goes_on_with_what_the_first_has_left_unless_ids_say_otherwise(
+    bench: Bench,
+) -> None:
+    bench.mirror(bench.rows(ROWS[:10], "one.csv"), options="--limit 4")
+    two = bench.rows(ROWS[10:], "two.csv")
+    ids = bench.place / "ids.txt"
+    ids.write_text("\n".join(row.image_id for row in ROWS[10:]))
+    assert bench.mirror(two, options=f"--ids {ids}").code == 0
+    assert bench.status()["states"]["pending"] == 6
+    done = bench.mirror(two)
+    assert done.code == 0
+    assert "30  in all" in done.out
+    assert bench.web.count() == len(ROWS)
+
+
 def subsets(count: int) -> list[mirrors.Row]:
     names = ("train", "validation", "test")
     return [replace(row, subset=names[n % 3]) for n, row in enumerate(ROWS[:count])]

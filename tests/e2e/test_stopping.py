@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import time
 from collections import Counter
+from itertools import cycle
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +19,7 @@ import pytest
 from fetcher.demo.steps import Answer, Picture, status, throttled
 from scripts.proofs import laws, mirrors
 from scripts.proofs.mirrors import Row
+from tests.e2e.audits import select
 from tests.e2e.conftest import Bench, finish
 
 FREE: Final = 20
@@ -92,6 +95,34 @@ def test_a_second_signal_stops_at_once(number: signal.Signals, bench: Bench, lis
     assert bench.mirror(listed).code == 0
     assert set(requests(bench).values()) == {1, 2}
     assert bench.web.count() == FREE + 2 * HELD
+
+
+@pytest.mark.parametrize("command", ["mirror", "audit"])
+def test_no_number_of_signals_kills_a_run_that_is_told_to_stop(
+    command: str, bench: Bench, listed: Path
+) -> None:
+    """They come until the process is gone: its end is written all the same."""
+    process = (
+        until_held(bench, listed)
+        if command == "mirror"
+        else mirrors.start(
+            *("audit", listed, "--method", "get", "--to", bench.directory),
+            *("--config", bench.config(IN_FLIGHT)),
+        )
+    )
+    bench.web.arrived(FREE + HELD)
+    for number in cycle(STOPS):
+        if process.poll() is not None:
+            break
+        process.send_signal(number)
+        time.sleep(0.001)
+    done = finish(process)
+    assert (done.code, select(bench, "SELECT exit_code FROM runs")) == (3, [(3,)])
+    assert "The same command" in done.err
+    assert laws.breaches(bench.directory, finished=True) == []
+    bench.web.open("held")
+    again = mirrors.start(command, listed, "--to", bench.directory, "--config", bench.config())
+    assert finish(again).code == 0
 
 
 def test_the_drain_is_bounded(bench: Bench, listed: Path) -> None:
@@ -196,7 +227,8 @@ def test_tolerate(share: str, code: int, bench: Bench) -> None:
 def test_a_full_disk_stops_before_anything_is_asked(bench: Bench) -> None:
     done = bench.mirror(bench.rows(LINES), config=bench.config({"store": {"min_free": "1000TB"}}))
     assert done.code == 4
-    assert "store.min_free" in done.err
+    assert "Free some room or lower store.min_free" in " ".join(done.err.split())
+    assert "\\n" not in done.err
     assert bench.web.count() == 0
 
 

@@ -174,6 +174,30 @@ def test_what_lies_where_runs_write_is_named_and_left_there(
     assert {path.name for path in partial.iterdir()} == {"17.spool", "link", "pipe"}
 
 
+@pytest.mark.parametrize(
+    ("options", "order"), [((), ["ahead", "compare"]), (("--repair",), ["compare", "ahead"])]
+)
+def test_folders_are_gone_through_beside_the_comparing_unless_that_moves_what_is_there(
+    options: tuple[str, ...], order: list[str], site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fetcher.checking.ahead import Ahead  # noqa: PLC0415
+    from fetcher.checking.check import Check  # noqa: PLC0415
+
+    harm = damage.plant(site)
+    began: list[str] = []
+    for owner, name, word in ((Ahead, "start", "ahead"), (Check, "_compare", "compare")):
+        real = getattr(owner, name)
+
+        def noted(*given: Any, real: Any = real, word: str = word) -> None:
+            began.append(word)
+            real(*given)
+
+        monkeypatch.setattr(owner, name, noted)
+    done = fetcher("verify", site.directory, "--json", *options)
+    assert began[:2] == order
+    assert named(done).items() <= harm.items()
+
+
 # What a list has changed.
 
 
@@ -264,6 +288,41 @@ def test_a_check_that_was_stopped_goes_on_and_tells_all(
     assert named(done) == harm
     assert done.code == 1
     assert fetcher("verify", site.directory, "--json").json["check"] == 2
+
+
+def test_a_check_whose_worker_is_killed_says_so_and_goes_on(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fetcher.checking.workers import Workers  # noqa: PLC0415
+    from fetcher.manifest.checks import CheckBook  # noqa: PLC0415
+
+    monkeypatch.setattr("fetcher.manifest.checks.BATCH", 20)
+    harm = damage.plant(site)
+    started: list[Workers] = []
+    enter, batch = Workers.__enter__, CheckBook.batch
+
+    def entered(self: Workers) -> Workers:
+        started.append(self)
+        return enter(self)
+
+    def killed(self: CheckBook, part: Any, after: int) -> Any:
+        if after > IMAGES // 2:
+            for process in started[0]._started:
+                process.kill()
+                process.wait()
+        return batch(self, part, after)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Workers, "__enter__", entered)
+        patch.setattr(CheckBook, "batch", killed)
+        done = fetcher("verify", site.directory, "--json", "--workers", "1")
+    assert (done.code, done.out) == (4, "")
+    assert "killed by signal 9" in done.err
+    assert "--workers" in done.err
+    assert "Traceback" not in done.err
+    done = fetcher("verify", site.directory, "--json")
+    assert "Going on behind" in done.err
+    assert (done.json["check"], named(done)) == (1, harm)
 
 
 @pytest.mark.parametrize("set_back", [0, 3_600])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 from collections.abc import Sequence
 from dataclasses import replace
@@ -551,6 +552,27 @@ def test_what_was_learned_while_stopping_is_kept() -> None:
     rig.run()
     assert asked(rig) == [FILE]
     assert ORIGIN in rig.book.notes
+
+
+class SlowBook(MemoryRobotsBook):
+    """Says that an earlier run was told that nothing is allowed; but it takes a second."""
+
+    async def recall(self, origins: Sequence[str], token: str) -> dict[str, RobotsNote]:
+        await asyncio.sleep(1.0)
+        text = "2 Disallow: /"
+        return {origin: RobotsNote(origin, token, EPOCH, text) for origin in origins}
+
+
+@pytest.mark.parametrize("when", [0.5, 1.5])
+def test_stopping_while_the_manifest_is_asked_returns_those_who_wait(when: float) -> None:
+    """Whom it would refuse then, nobody would settle any more."""
+    stop = {when: lambda e: e.stop("x")}
+    rig = rig_of({ORIGIN: [NO_FILE]}, *images(5), book=SlowBook(), at=stop)
+    rig.run()
+    assert asked(rig) == []
+    assert not rig.manifest.leased
+    settled = set(rig.manifest.states.values())
+    assert settled == ({State.PENDING} if when < 1.0 else {State.DENIED})
 
 
 class BrokenBook(MemoryRobotsBook):

@@ -9,7 +9,7 @@ import pytest
 
 from fetcher.cli.mirroring import RealClock
 from fetcher.engine import EndReason, Engine, EngineOptions, processes
-from fetcher.engine.hiring import hired
+from fetcher.engine.hiring import hired, nursery
 from fetcher.engine.processes import ProcessCrew
 from fetcher.errors import Exit, WorkerBrokeError, WorkersLostError
 from fetcher.events import Event, Paused
@@ -56,7 +56,7 @@ async def mirror(manifest: MemoryManifest, crew: ProcessCrew, events: Events) ->
         return (await engine.run()).reason
 
 
-@pytest.mark.parametrize("deadly", ["kill", "astray"])
+@pytest.mark.parametrize("deadly", ["crash", "astray"])
 def test_deadly_images_fail_and_nothing_else_does(deadly: str) -> None:
     """Also where a redirect leads to them, which is harmless itself."""
     rows = [
@@ -64,8 +64,8 @@ def test_deadly_images_fail_and_nothing_else_does(deadly: str) -> None:
         for n in range(IMAGES)
     ]
     manifest, events = MemoryManifest(rows, group_of=str), Events()
-    with hired(ByUrlRecipe(), 2) as workers:
-        crew = ProcessCrew(ByUrlRecipe(), workers, lambda _: 32)
+    with nursery() as one, hired(one, ByUrlRecipe(), 2) as force:
+        crew = ProcessCrew(force, lambda _: 32)
         assert asyncio.run(mirror(manifest, crew, events)) is EndReason.COMPLETE
     for n in range(IMAGES):
         outcome = manifest.settled[n + 1]
@@ -82,8 +82,12 @@ def test_workers_that_only_die_end_the_run_with_what_can_be_done(
     monkeypatch.setattr(processes, "GIVE_UP", 2)
     rows = [row(n, f"http://h.test/kill/{n}") for n in range(8)]
     manifest = MemoryManifest(rows, group_of=str)
-    with hired(ByUrlRecipe(), 2) as workers, pytest.raises(WorkersLostError) as raised:
-        asyncio.run(mirror(manifest, ProcessCrew(ByUrlRecipe(), workers, lambda _: 32), Events()))
+    with (
+        nursery() as one,
+        hired(one, ByUrlRecipe(), 2) as force,
+        pytest.raises(WorkersLostError) as raised,
+    ):
+        asyncio.run(mirror(manifest, ProcessCrew(force, lambda _: 32), Events()))
     assert raised.value.exit is Exit.OUR_FAULT
     assert "memory" in raised.value.hint
     assert manifest.settled == {}
@@ -91,8 +95,12 @@ def test_workers_that_only_die_end_the_run_with_what_can_be_done(
 
 def test_a_bug_in_a_worker_ends_the_run_with_its_traceback_alone() -> None:
     manifest = MemoryManifest([row(0, "http://h.test/bug/0")], group_of=str)
-    with hired(ByUrlRecipe(), 2) as workers, pytest.raises(WorkerBrokeError) as raised:
-        asyncio.run(mirror(manifest, ProcessCrew(ByUrlRecipe(), workers, lambda _: 32), Events()))
+    with (
+        nursery() as one,
+        hired(one, ByUrlRecipe(), 2) as force,
+        pytest.raises(WorkerBrokeError) as raised,
+    ):
+        asyncio.run(mirror(manifest, ProcessCrew(force, lambda _: 32), Events()))
     text = str(raised.value)
     assert text.startswith("Traceback")
     assert text.endswith("ZeroDivisionError: a bug\n")

@@ -93,13 +93,15 @@ async def test_closing_lands_what_has_just_arrived(site: Site) -> None:
 
 async def test_a_full_disk_refuses_the_batch(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_: Sequence[Staged]) -> None:
-        raise StoreError("no room", fault_code="disk-full")
+        raise StoreError("No room.", hint="Free some.", fault_code="disk-full")
 
     monkeypatch.setattr(site.store, "publish", full)
     site.submit(1, 100)
     site.submit(2, 100)
     await asyncio.sleep(0)
-    assert site.delivered == [[Refused(n, Fault("disk-full", "no room")) for n in (1, 2)]]
+    assert site.delivered == [
+        [Refused(n, Fault("disk-full", "No room. Free some.")) for n in (1, 2)]
+    ]
     assert list(site.store.leftovers()) == []
     await site.landing.close()
 

@@ -4,7 +4,9 @@ pickled, so that they work in a worker's process too."""
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import os
+import resource
 import signal
 from urllib.parse import urlsplit
 
@@ -29,10 +31,7 @@ class ByUrlTransport:
         if request.turn is not None:
             await _in_turn(request.turn, slow=kind == "slow")
         await _wait(kind)
-        if kind == "bug":
-            raise ZeroDivisionError("a bug")
-        if kind in {"kill", "fatal"}:
-            os.kill(os.getpid(), signal.SIGKILL)
+        _die(kind)
         if kind == "pid":
             return Fault("http-404", str(os.getpid()))
         if kind == "gone":
@@ -42,7 +41,7 @@ class ByUrlTransport:
         if kind == "moved":
             return Redirect(302, "http://h.test/elsewhere")
         if kind == "astray":
-            return Redirect(302, f"http://h.test/kill/{number}")
+            return Redirect(302, f"http://h.test/crash/{number}")
         if kind == "refused":
             self._landing.refuse.append(Fault("disk-full", "no room"))
         return image((number if kind != "wrong" else "x").encode() * 50, request.url)
@@ -52,6 +51,17 @@ class ByUrlTransport:
 
     async def close(self) -> None:
         pass
+
+
+def _die(kind: str) -> None:
+    if kind == "bug":
+        raise ZeroDivisionError("a bug")
+    if kind in {"kill", "fatal"}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if kind == "crash":  # as a library does that goes astray; but quietly
+        faulthandler.disable()
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        os.kill(os.getpid(), signal.SIGSEGV)
 
 
 async def _wait(kind: str) -> None:
@@ -72,9 +82,6 @@ async def _in_turn(turn: Turn, *, slow: bool) -> None:
 class ByUrlRecipe:
     def loop(self) -> asyncio.AbstractEventLoop:
         return asyncio.new_event_loop()
-
-    def load(self) -> None:
-        pass
 
     def crew(self) -> TaskCrew:
         landing = InlineLanding()

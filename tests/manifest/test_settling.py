@@ -230,6 +230,18 @@ def test_a_run_that_did_not_end_was_not_clean(path: Path) -> None:
         assert not last_run_ended_cleanly(manifest)
 
 
+def test_how_many_runs_died_before_this_one(path: Path) -> None:
+    with database(path) as manifest:  # which begins one, and does not end it
+        assert manifest.runs_without_end() == 0
+        counts = []
+        for ends in (False, False, True, False, False):
+            manifest.begin_run(RunInfo("another", "0"))
+            counts.append(manifest.runs_without_end())
+            if ends:
+                manifest.end_run(3)
+        assert counts == [1, 2, 3, 0, 1]
+
+
 @given(
     subset=st.sampled_from(["", "train", "a/b", "ü"]),
     image_id=st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -207,6 +208,22 @@ def test_only_one_batch_of_a_known_id_is_looked_at() -> None:
             tally += manifest.import_staged(1, ready)
         assert batches == [10]
         assert tally == RowTally(40, 39, 1, 0)
+
+
+def test_what_breaks_another_rule_is_not_taken_for_a_known_id() -> None:
+    """It would be looked at row by row, and none would be missed."""
+    with opened() as manifest:
+        manifest.begin_source(INFO, "1")
+        ready = staged_by(manifest, 2, [line(1)])
+        assert ready is not None
+        manifest.import_staged(1, ready)
+        ready = staged_by(manifest, 3, [line(2)])
+        assert ready is not None
+        manifest._importer._next_id = 1  # which is taken
+        manifest._importer.write = None  # type: ignore[method-assign, assignment]
+        with pytest.raises(sqlite3.IntegrityError):
+            manifest.import_staged(1, ready)
+        assert len(known(manifest)["assets"]) == 1
 
 
 @settings(max_examples=100)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from fetcher.model import HostBudget, HostMemory
@@ -120,6 +120,7 @@ def test_a_healthy_host_gets_its_whole_budget_back(budget: HostBudget, steps: li
 
 
 @given(BUDGETS, STEPS, st.floats(0.0, 1e6))
+@example(HostBudget(0.0625, 1, 1, adapt=True), [Step(0.0, 0.0, 1, Health.REFUSED)], 0.0)
 def test_what_is_remembered_binds_less_with_age_and_never_breaks_the_budget(
     budget: HostBudget, steps: list[Step], age: float
 ) -> None:

@@ -51,6 +51,25 @@ def test_csv_credits_everything_stored_and_nothing_else(made: Made, tmp_path: Pa
         assert not row["title"].startswith(("=", "-"))
 
 
+@pytest.mark.parametrize(
+    ("listed", "told"),
+    [
+        (
+            "Tom &amp; Jerry&#39;s &#x263A; &quot;caf&eacute;&quot;",
+            'Tom & Jerry\'s \u263a "caf\xe9"',
+        ),
+        ("&amp;lt;b&amp;gt;", "&lt;b&gt;"),
+        ("https://photos.example/?id=1&copy=2&lt=3&notify=4", None),
+        ("Rock &copy Roll", None),
+        ("&notanentity; &; &#; &#x; &#99999999;", None),
+        ("&#0;&#xD800;&#x110000;", "\ufffd\ufffd\ufffd"),
+    ],
+)
+def test_only_what_is_an_entity_is_decoded(listed: str, told: str | None) -> None:
+    found = crediting.credit(image(Title=listed, OriginalLandingURL=listed))
+    assert (found.title, found.landing_page) == ((told or listed),) * 2
+
+
 def test_entities_are_decoded_once() -> None:
     credit = crediting.credit(image(Title="a &amp;quot; b &#x27;c&#x27; &lt;i&gt;"))
     assert credit.title == "a &quot; b 'c' <i>"

@@ -21,11 +21,13 @@ def longest_attempt(scenario: Scenario) -> float:
 
     The transport gives up after its timeouts; an arrival waits for the batch before it and is part
     of the next; an outcome waits for what the manifest is doing (a commit, a lease and an import's
-    batch, at most) and is part of the next commit. A silence is held until it is known whose it is.
+    batch, at most) and is part of the next commit. A silence is held until it is known whose it is,
+    and what a worker had that died, until it is known how.
     """
-    limits = scenario.limits
+    limits, fleet = scenario.limits, scenario.fleet
     transport = limits.total_timeout + limits.stall_timeout
-    return transport + 2 * scenario.landing + 8 * scenario.booking + HOLD + 0.1
+    buried = fleet.hiring if fleet is not None else 0.0
+    return transport + 2 * scenario.landing + 8 * scenario.booking + HOLD + buried + 0.1
 
 
 def longest_silence(scenario: Scenario, largest: int) -> float:

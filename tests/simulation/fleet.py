@@ -17,11 +17,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any
 
 from fetcher.engine import TaskCrew
-from fetcher.engine.hiring import Hired
+from fetcher.engine.hiring import Hired, Workforce
 from fetcher.engine.processes import ProcessCrew
 from fetcher.engine.worker import _Service
 from fetcher.model import Arrival, Body, Fault, Found, Landed, Redirect
@@ -131,7 +130,7 @@ class Worker(Hired):
         fleet = depot.fleet
         ours, theirs = End.pair(loop, fleet.delay, depot.chance, torn=fleet.torn)
         self.end: Any = ours
-        self.process: Any = SimpleNamespace(pid=number)
+        self.number = number
         self._theirs = theirs
         self._depot = depot
         crash = next((crash for crash in depot.crashes if crash.worker == number), None)
@@ -147,6 +146,10 @@ class Worker(Hired):
             loop.call_later(crash.after, self.hand.kill)
 
     @property
+    def pid(self) -> int:
+        return self.number
+
+    @property
     def lives(self) -> bool:
         return not self.serving.done()
 
@@ -154,9 +157,10 @@ class Worker(Hired):
         self._depot.life.check()
         self.hand.kill()
 
-    def see_off(self) -> None:
+    def see_off(self) -> int | None:
         lives = self.lives and not self.hand.dead
         self._depot.trace.require(not lives, "a worker's end", lambda: "it is seen off alive")
+        return self.hand.exit_code
 
     async def _serve(self) -> None:
         with suppress(Killed):
@@ -164,11 +168,11 @@ class Worker(Hired):
 
     def _left_alone(self) -> None:
         if not self.hand.dead:
-            self._depot.trace.breach("a worker's end", f"{self.process.pid} is left alone")
+            self._depot.trace.breach("a worker's end", f"{self.number} is left alone")
 
     def _die(self) -> None:
         depot = self._depot
-        depot.trace.note("worker dies", self.process.pid)
+        depot.trace.note("worker dies", self.number)
         depot.deaths += 1
         self.network.tear(asyncio.get_running_loop().time())
         self._eye.killed()
@@ -193,7 +197,7 @@ class Depot:
     deaths: int = 0
     workers: list[Worker] = field(default_factory=list)
 
-    def hire(self, *_: object) -> Worker:
+    def hire(self) -> Worker:
         worker = Worker(self, len(self.workers))
         self.trace.note("hired", len(self.workers))
         self.workers.append(worker)
@@ -201,8 +205,7 @@ class Depot:
 
     def crew(self, kind: type[ProcessCrew], concurrency_of: Callable[[str], int]) -> ProcessCrew:
         first = [self.hire() for _ in range(self.fleet.workers)]
-        recipe: Any = None
-        return kind(recipe, first, concurrency_of, self.hire)
+        return kind(Workforce(first, self.hire), concurrency_of)
 
     def tear(self, now: float) -> None:
         for worker in self.workers:
@@ -211,7 +214,7 @@ class Depot:
 
     def close(self) -> None:
         """The run is over: so is each worker."""
-        left = [w.process.pid for w in self.workers if w.lives and not w.hand.dead]
+        left = [w.number for w in self.workers if w.lives and not w.hand.dead]
         self.trace.require(not left, "a worker's end", lambda: f"{left} outlive the run")
 
 
@@ -265,6 +268,7 @@ class WatchedCrew:
 
     async def close(self, patience: float) -> None:
         await self._crew.close(patience)
+        self._depot.life.check()
         left = sorted(self._out)
         self._witness.trace.require(not left, "no errand is lost", lambda: f"{left} are out")
 
@@ -296,7 +300,7 @@ class WatchedCrew:
             witness.turned_back(request)
         elif isinstance(result, Arrival | Found | Redirect | Fault):
             seen = self._depot.onlooker.seen.get(report.asset_id)
-            if _code(result) == "worker-lost":
+            if _code(result) in {"worker-lost", "crashed"}:  # by which right, the oracle knows
                 right = self._depot.deaths > 0
             else:
                 right = type(seen) is type(result) and _code(seen) == _code(result)

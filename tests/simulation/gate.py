@@ -62,6 +62,10 @@ class Gate:
             self._changes(now)
             self.paid = max(self.paid, since) + size / self.budget.bandwidth
 
+    def unsent(self) -> None:
+        """What was counted as a request was none: no time of a transfer has passed."""
+        self.in_flight -= 1
+
     def close(self, until: float, now: float) -> None:
         self._changes(now)
         self.closed_until = max(self.closed_until, until)

@@ -6,11 +6,14 @@ do anything to the world any more, and the loop stops.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol, Self
 
 from tests.simulation.scenario import Crash, Run, Trouble
+
+KILLED = -signal.SIGKILL
 
 
 class Killed(BaseException):
@@ -23,6 +26,9 @@ class Mortal(Protocol):
 
     def check(self) -> None:
         """Raises ``Killed``."""
+
+    def kill(self, exit_code: int = ...) -> None:
+        """It ends here and now."""
 
 
 @dataclass(slots=True)
@@ -45,7 +51,8 @@ class Life:
         if self.dead:
             raise Killed
 
-    def kill(self) -> None:
+    def kill(self, exit_code: int = KILLED) -> None:
+        del exit_code
         self.dead = True
         self.end()
 
@@ -79,6 +86,8 @@ class WorkerLife:
     end: Callable[[], None]
     crash: Crash | None = None
     crashed: bool = False
+    exit_code: int | None = None
+    """How it ended, if before the run."""
     _steps: int = 0
 
     @property
@@ -89,9 +98,9 @@ class WorkerLife:
         if self.dead:
             raise Killed
 
-    def kill(self) -> None:
+    def kill(self, exit_code: int = KILLED) -> None:
         if not self.dead:
-            self.crashed = True
+            self.crashed, self.exit_code = True, exit_code
             self.end()
 
     def last_step(self) -> bool:

@@ -7,12 +7,22 @@ It has a chance of its own, so that a seed's world is the same with and without.
 from __future__ import annotations
 
 import random
+import signal
 from collections.abc import Mapping
 from dataclasses import replace
 
-from fetcher.model import Method
+from fetcher.model import Method, Row
 from fetcher.policy.consent import ConsentRule, origin_of
-from tests.simulation.scenario import Crash, Fleet, Head, Page, Rules, Run, Scenario
+from tests.simulation.scenario import (
+    MAX_BYTES,
+    Crash,
+    Fleet,
+    Head,
+    Page,
+    Rules,
+    Run,
+    Scenario,
+)
 
 PRODUCT = "fetcher"
 DAY = 86_400.0
@@ -162,6 +172,10 @@ def _led(
 
 # Workers.
 
+_ENDS = (-signal.SIGSEGV, -signal.SIGABRT, 1, -signal.SIGKILL)
+_MOST_CRASHES = 10
+"""More of them are of a run in which they come one after another."""
+
 
 def _fleet(scenario: Scenario, chance: random.Random) -> Scenario:
     delay = chance.choice((0.0, 0.001, 0.2))
@@ -171,11 +185,33 @@ def _fleet(scenario: Scenario, chance: random.Random) -> Scenario:
         hiring=chance.choice((0.05, 2.0)),
         torn=chance.random() < 0.3,
     )
-    return replace(
+    scenario = replace(
         scenario,
         fleet=fleet,
         runs=tuple(replace(run, crashes=_crashes(run, fleet, chance)) for run in scenario.runs),
     )
+    whole = scenario.method is Method.GET
+    return _deadly(scenario, chance) if whole and chance.random() < 0.3 else scenario
+
+
+def _deadly(scenario: Scenario, chance: random.Random) -> Scenario:
+    """One image, or two, end each worker that gets them. Of the others' ends that are by chance
+    only a few are left, as too many would say that it is not the images.
+    """
+    pages = dict(scenario.pages)
+    urls = [row.url for row in scenario.versions[0] if isinstance(row, Row)]
+    plain = sorted({url for url in urls if url in pages and _is_plain(pages[url])})
+    for url in chance.sample(plain, min(len(plain), chance.randint(1, 2))):
+        pages[url] = replace(pages[url], deadly=chance.choice(_ENDS))
+    runs = tuple(
+        run if len(run.crashes) > _MOST_CRASHES else replace(run, crashes=run.crashes[:2])
+        for run in scenario.runs
+    )
+    return replace(scenario, pages=pages, runs=runs)
+
+
+def _is_plain(page: Page) -> bool:
+    return page == Page(page.group, body=page.body, head=page.head) and len(page.body) <= MAX_BYTES
 
 
 def _crashes(run: Run, fleet: Fleet, chance: random.Random) -> tuple[Crash, ...]:

@@ -150,6 +150,7 @@ class Network:
         assert partial is not None
         if partial.size != reply.total:
             return Fault("range-mismatch", http_status=416)
+        self._dies_of(request.url)
         body = Body(partial.size, path=self.disk.path(str(partial.path)))
         return Arrival(body, 416, None, request.url, _tagged(reply), resumed=True)
 
@@ -182,6 +183,7 @@ class Network:
                     return Fault(disk_fault(error), "spool", received=len(data))
                 partial = Partial(self.disk.path(path), size, _tagged(reply))
             return Fault(broken, http_status=reply.status, received=len(data), partial=partial)
+        self._dies_of(request.url)
         body = Body(size, data=data)
         if resume is not None or size > request.memory:
             try:
@@ -198,6 +200,12 @@ class Network:
             resume is not None,
             len(data),
         )
+
+    def _dies_of(self, url: str) -> None:
+        deadly = self.scenario.pages[url].deadly
+        if deadly is not None:
+            self.life.kill(deadly)
+            self.life.check()
 
     async def _text(self, request: FetchRequest, reply: Reply, _: float) -> Result:
         """A robots.txt: nothing is kept of one that breaks off."""

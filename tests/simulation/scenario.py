@@ -71,6 +71,8 @@ class Page:
     opted_out: bool = False
     """It has an X-Robots-Tag that asks not to take it."""
     head: Head = Head.HONEST
+    deadly: int | None = None
+    """How a worker ends that has received its body: minus the signal's number, if by one."""
 
 
 class Form(Enum):

@@ -17,7 +17,7 @@ from fetcher.policy.frontier import Decision, WaitUntil
 from fetcher.policy.groups import Change, Group, Job
 from fetcher.policy.limits import Pace
 from fetcher.policy.retry import RetryRule
-from fetcher.ports import FetchRequest, Report, Staged
+from fetcher.ports import Errand, FetchRequest, Report, Staged
 from tests.fakes.clock import EPOCH
 from tests.simulation.book import Book
 from tests.simulation.disk import Disk
@@ -162,9 +162,10 @@ class RowsFirst(Finisher):
 class TrustsParts(Finisher):
     """Takes two responses for one image, whatever they add up to."""
 
-    def _settle_one(self, item: Any) -> Any:
+    def _settle_one(self, item: Any, receipt: Any) -> Any:
         arrival: Arrival = item.arrival
-        return super()._settle_one(item._replace(arrival=arrival._replace(resumed=False)))
+        whole = item._replace(arrival=arrival._replace(resumed=False))
+        return super()._settle_one(whole, receipt)
 
 
 class Amnesia(Book):
@@ -220,9 +221,17 @@ class Hoarding(Finisher):
 class Losing(ProcessCrew):
     """Says nothing of what a dead worker had to do."""
 
-    def _lost(self, worker: Any) -> None:
+    async def _bury(self, worker: Any, waiting: Sequence[Errand]) -> None:
         worker.out.clear()
-        super()._lost(worker)
+        await super()._bury(worker, waiting)
+
+
+class Hasty(ProcessCrew):
+    """Takes whoever was there for the culprit."""
+
+    def _judge(self, worker: Any, exit_code: int | None) -> int | None:
+        super()._judge(worker, exit_code)
+        return next(iter(worker.out), None)
 
 
 class Blaming(ProcessCrew):
@@ -291,6 +300,7 @@ CASES: list[tuple[Callable[[], Parts], str]] = [
     (lambda: Parts(finisher=Hoarding), "an audit keeps nothing"),
     (lambda: Parts(crew=Losing), "no errand is lost"),
     (lambda: Parts(crew=Blaming), "whose fault"),
+    (lambda: Parts(crew=Hasty), "the oracle"),
     (lambda: Parts(crew=Deserting), "a worker's end"),
 ]
 

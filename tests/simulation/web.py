@@ -229,6 +229,7 @@ _BY_STATUS = {
     451: (State.DENIED, "http-451"),
 }
 Truth = tuple[State, str | None]
+_DEADLY: Truth = (State.FAILED, "crashed")
 
 
 def truth(url: str, expected: Expectation, scenario: Scenario) -> Truth:
@@ -258,7 +259,8 @@ def truth(url: str, expected: Expectation, scenario: Scenario) -> Truth:
         return State.DENIED, "opted-out"
     if scenario.method is Method.HEAD:
         return _audited(expected, page, md5(scenario.placeholder))
-    return _judged(expected, page.body, md5(scenario.placeholder))
+    deadly = page.deadly is not None
+    return _DEADLY if deadly else _judged(expected, page.body, md5(scenario.placeholder))
 
 
 def _audited(expected: Expectation, page: Page, placeholder: str) -> Truth:

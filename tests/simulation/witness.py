@@ -237,7 +237,8 @@ class Witness:
     def turned_back(self, request: FetchRequest) -> None:
         """It was sent out and not sent: the same URL again, of the same attempt."""
         self.trace.note("turned back", request.asset_id)
-        self._received(request, 0)
+        self._gates[self._scenario.pages[request.url].group].unsent()
+        del self._asked_at[request.asset_id]
         self._slots.pop(request.asset_id, None)
 
     def _received(self, request: FetchRequest, received: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import random
+import subprocess
 import tarfile
 import tracemalloc
 import zlib
@@ -244,9 +245,12 @@ def test_no_list_at_all(tmp_path: Path, data: bytes, says: str) -> None:
 
 
 HINTS = (
-    (b"https://a.example/1.jpg\nhttps://a.example/2.jpg\n", "put a line first that says: url"),
-    (b"  HTTP://a.example/1.jpg\n", "put a line first that says: url"),
+    (b"https://a.example/1.jpg\nhttps://a.example/2.jpg\n", "If it is one URL a line"),
+    (b"  HTTP://a.example/1.jpg\n", "If it is one URL a line"),
+    (b"https://a.example/1,2.jpg\nhttps://a.example/2.jpg\n", "If it is one URL a line"),
+    (b"https://a.example/1.jpg,17\n", "put a line first that names the columns"),
     (b"a,https://a.example/1.jpg\n", "put a line first that names the columns"),
+    (b"ImageID;Link\na;https://a.example/1.jpg\n", "commas or tabs"),
     (b"ImageID,Link\na,https://a.example/1.jpg\n", "originalurl, imageurl, imgurl, url"),
     (b'{"url": "https://a.example/1.jpg"}\n', "--set source.columns.url=NAME"),
 )
@@ -257,6 +261,31 @@ def test_how_to_make_a_list_of_it(tmp_path: Path, data: bytes, says: str) -> Non
     with pytest.raises(SourceError) as refused:
         images(write(tmp_path / "a.csv", data)).check()
     assert says in refused.value.hint
+
+
+URLS = ("https://a.example/1,w_2.jpg", 'https://a.example/"3".jpg', "https://a.example/4.jpg")
+"""The first line looks like two columns, the second like a cell with quotes in it."""
+LINES = "".join(f"{url}\n" for url in URLS).encode()
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("my urls.txt", LINES),
+        ("urls.txt.gz", gz_bytes(LINES.decode())),
+        ("urls.tar.gz", tar_bytes([("a folder/urls.csv", LINES.decode())])),
+    ],
+    ids=["plain", "gz", "member"],
+)
+def test_the_command_it_names_makes_a_list_of_urls(tmp_path: Path, name: str, data: bytes) -> None:
+    (folder := tmp_path / "here").mkdir()
+    with pytest.raises(SourceError) as refused:
+        images(write(tmp_path / name, data)).check()
+    (command,) = [line for line in refused.value.hint.splitlines() if line.startswith("  (")]
+    subprocess.run(command, shell=True, cwd=folder, check=True)  # noqa: S602  as a user would
+    (made,) = folder.iterdir()
+    rows = [row for table in images(made).tables() for row in table.rows()]
+    assert [row.url for row in rows if isinstance(row, Row)] == list(URLS)
 
 
 def fifo(path: Path) -> None:

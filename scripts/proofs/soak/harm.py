@@ -14,9 +14,8 @@ from pathlib import Path
 from subprocess import Popen
 from typing import Final
 
-from scripts.proofs import mirrors
+from scripts.proofs import family, mirrors
 from scripts.proofs.soak.report import Report
-from scripts.proofs.soak.sampling import workers
 from scripts.proofs.soak.settings import PATIENCE
 from scripts.proofs.soak.webs import SoakedWeb
 
@@ -73,7 +72,7 @@ class Harm:
 
     def _kill_a_worker(self) -> bool:
         """Any but the first; whether there was one."""
-        others = workers(self._process.pid)[1:]
+        others = family.workers(self._process.pid)[1:]
         if others:
             with suppress(ProcessLookupError):
                 os.kill(self._chance.choice(others), signal.SIGKILL)

@@ -111,14 +111,15 @@ class _Life:
             begun = time.monotonic()
             doing = Harm(process, self._webs, self._directory, self._chance, self.report)
             harm = doing.steps(lambda: time.monotonic() - begun, seconds)
-            while (at := time.monotonic() - begun) < seconds:
+            # However little time there is on a busy machine: some harm is done.
+            while (at := time.monotonic() - begun) < seconds or not self.report.done["outages"]:
                 if process.poll() is not None:
                     self.report.breach(f"the watched run ended with {process.returncode}")
                     break
                 if (found := sample(process.pid, at)) is not None:
                     self.report.samples.append(found)
                 next(harm)
-                time.sleep(max(0.0, min(EVERY, seconds - at)))
+                time.sleep(max(_POLL, min(EVERY, seconds - at)))
             harm.close()
             self._stop(process)
         self._judge.look()

@@ -31,14 +31,9 @@ class Sample:
         return sum(held.descriptors for held in (self.parent, self.worker, *self.others))
 
 
-def workers(run: int) -> list[int]:
-    """The workers of the run with this process id, oldest first."""
-    return [pid for pid in family.children(run) if not family.is_tracker(pid)]
-
-
 def sample(run: int, at: float) -> Sample | None:
     """``None`` while it has no workers yet, or no more."""
-    first, *others = [family.held(pid) for pid in workers(run)] or [None]
+    first, *others = [family.held(pid) for pid in family.workers(run)] or [None]
     parent = family.held(run)
     if parent is None or first is None:
         return None

@@ -1,0 +1,17 @@
+"""What a run begins before it loads anything else: others can load while it does."""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager
+from typing import Final
+
+from fetcher.engine.hiring import Nursery, nursery
+
+ADAPTERS: Final = "fetcher.cli.adapters"
+"""Loads the HTTP client, which takes a tenth of a second and more."""
+
+
+def nursery_of_workers() -> AbstractContextManager[Nursery]:
+    """Where there is but one processor, there may be no workers, and nothing is won."""
+    return nursery((ADAPTERS,), at_once=len(os.sched_getaffinity(0)) > 1)
