@@ -14,6 +14,7 @@ import click
 from scripts.fuzzing import fuzzing
 from scripts.proofs import (
     auditing,
+    digesting,
     hashing,
     kill,
     rate,
@@ -46,6 +47,20 @@ def prove_audit(*, image_list: Path, seeds: int, first: int) -> None:
     drawn = "the manifest draws what policy does" if covered.alike else "DRAWN OTHERWISE"
     click.echo(f"samples of a tenth of {covered.rows:,} rows; {drawn}")
     _end(holds=covered.holds)
+
+
+@prove.command("digests")
+@click.option("--seconds", type=click.FloatRange(1), default=60, show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True)
+def prove_digests(*, seconds: float, seed: int) -> None:
+    """Build the extension for MD5 with sanitizers; by chance, it says what hashlib says."""
+    with _place() as place:
+        try:
+            report = digesting.prove(Path(place), seconds=seconds, seed=seed)
+        except digesting.NoCompilerError as trouble:
+            raise click.UsageError(f"it cannot be built: {trouble}") from trouble
+    click.echo(report.output, nl=False)
+    _end(holds=report.holds)
 
 
 @prove.command("kills")
