@@ -376,6 +376,25 @@ class StagedRows:
         return self.line + self.count - 1
 
 
+@dataclass(frozen=True, slots=True)
+class NamesToNumber:
+    """What the manifest keeps as numbers."""
+
+    hosts: tuple[str, ...]
+    subsets: tuple[str, ...]
+    texts: tuple[str, ...]
+    """Of further columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class NameNumbers:
+    """By which numbers."""
+
+    hosts: Mapping[str, int]
+    subsets: Mapping[str, int]
+    texts: Mapping[str, int]
+
+
 class RowBook(Protocol):
     """The manifest as an import sees it. A batch and the reading position commit together."""
 
@@ -393,8 +412,8 @@ class RowBook(Protocol):
     ) -> RowTally:
         """Commit a batch; the tally is the batch's."""
 
-    async def number_texts(self, texts: Sequence[str]) -> dict[str, int]:
-        """Numbers for texts that repeat themselves, for whoever stages rows."""
+    async def number_names(self, names: NamesToNumber) -> NameNumbers:
+        """What whoever stages rows has to know of them."""
 
     async def import_staged(self, source_id: int, staged: StagedRows) -> RowTally:
         """Commit a batch that was made ready; otherwise as ``import_rows``."""

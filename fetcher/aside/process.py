@@ -6,12 +6,13 @@ there, behind the last row that was.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pickle
 import subprocess
 import sys
 from contextlib import suppress
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from fetcher.source.aside import Message
 from fetcher.source.importer import AsideLostError
@@ -21,6 +22,10 @@ _COMMAND: Final = ("-P", "-m", "fetcher.aside.worker")
 _DYING: Final = 1.0
 """Seconds in which a process is gone that has closed its output."""
 _LOST: Final = (EOFError, OSError, pickle.UnpicklingError)
+
+
+_PIPE: Final = 1 << 20
+"""Bytes that a pipe holds: a batch or so, or each side would wake the other for every 64 KiB."""
 
 
 class ReadingProcess:
@@ -39,6 +44,7 @@ class ReadingProcess:
             )
         except OSError as error:
             raise AsideLostError(str(error)) from error
+        _widen(self._process.stdout)
         try:
             self.reply(image_list)
         except BaseException:
@@ -74,3 +80,10 @@ class ReadingProcess:
         self._process.kill()
         with suppress(BrokenPipeError), self._process:  # closes the pipes, and waits for it
             pass
+
+
+def _widen(pipe: IO[bytes] | None) -> None:
+    size = getattr(fcntl, "F_SETPIPE_SZ", None)  # Linux has it
+    if pipe is not None and size is not None:
+        with suppress(OSError):  # more than this user may have: it is as it was
+            fcntl.fcntl(pipe, size, _PIPE)

@@ -11,11 +11,14 @@ import pickle
 import signal
 import sys
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 from fetcher.manifest.staging import Stager
 from fetcher.orphans import die_with
 from fetcher.source.aside import Message, read_aside
+
+_TURN: Final = 0.000_2
+"""Seconds that the thread which unpacks may have to wait. It takes turns of some microseconds."""
 
 
 class _Pipes:
@@ -35,6 +38,7 @@ class _Pipes:
 def main() -> None:
     die_with(int(sys.argv[1]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # meant for the starter, which ends our output
+    sys.setswitchinterval(_TURN)
     pipes = _Pipes()
     with suppress(BrokenPipeError, EOFError):  # nobody wants it any more
         read_aside(pipes.receive(), Stager, pipes)

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Final
 
 from fetcher.errors import ManifestError
-from fetcher.manifest import runs
+from fetcher.manifest import passages, runs
 from fetcher.manifest.faults import damaged, start_anew, translated
 from fetcher.manifest.migrations import MIGRATIONS
 
@@ -156,6 +156,8 @@ def _search(connection: sqlite3.Connection, path: Path) -> str | None:
             return f"{min(altered)[0]} is not as it was made"
         if connection.execute(_NO_JSON).fetchone() is not None:
             return "a text in it is not JSON"
+        if connection.execute(passages.WRONG).fetchone() is not None:
+            return "a text in it has not as many lines as it should have"
     except sqlite3.DatabaseError as error:
         return str(error)
     return None

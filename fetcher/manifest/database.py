@@ -16,7 +16,7 @@ from pathlib import Path
 from fetcher.killpoints import Point, reached
 from fetcher.manifest import (
     damage,
-    extras,
+    listed,
     memories,
     reopening,
     robots,
@@ -52,7 +52,7 @@ from fetcher.model import (
     Tally,
 )
 from fetcher.policy.sampling import StratumCount
-from fetcher.ports import SourceCursor, StagedRows
+from fetcher.ports import NameNumbers, NamesToNumber, SourceCursor, StagedRows
 
 
 class Database:
@@ -181,10 +181,14 @@ class Database:
         self._importer.apply(batch, source_id, through_line)
         return batch.tally
 
-    def number_texts(self, texts: Sequence[str]) -> dict[str, int]:
-        """Numbers of texts of further columns, which stay theirs."""
+    def number_names(self, names: NamesToNumber) -> NameNumbers:
+        """Numbers of names, which stay theirs."""
         with self._transaction():
-            return self._names.texts.ids(texts)
+            return NameNumbers(
+                self._names.hosts.ids(names.hosts),
+                self._names.subsets.ids(names.subsets),
+                self._names.texts.ids(names.texts),
+            )
 
     def import_staged(self, source_id: int, staged: StagedRows) -> RowTally:
         """The same as ``import_rows`` of the rows that were staged."""
@@ -219,7 +223,7 @@ class Database:
         with self._transaction("BEGIN"):  # writes nothing but the ring, which is temporary
             part = self._leases.take(request)
             if self._with_extra:
-                extras.attach(self._connection, part.leased)
+                listed.attach(self._connection, part.leased)
         reached(Point.LEASED)
         self._leases.keep(part.leased)
         return part

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator
 from typing import Final
 
 from fetcher.evidence import Listed
-from fetcher.manifest.extras import DECODED
+from fetcher.manifest.listed import CELLS, JOINED, LAYOUT
 from fetcher.manifest.states import STATE_IDS, STATES
 from fetcher.model import State
 
@@ -22,9 +22,9 @@ _SLICE: Final = 500
 # The view's own columns would do, but not its order: list order is the order of ``asset_id``.
 _SELECT: Final = f"""
 SELECT i.image_id, i.subset, i.url, i.expected_size, i.expected_md5, a.state, i.path, i.actual_md5,
-    d.layout_id, {DECODED}
-FROM assets AS a CROSS JOIN details AS d ON d.asset_id = a.asset_id
-CROSS JOIN images AS i ON i.image_id = a.image_id
+    {LAYOUT}, {CELLS}
+FROM assets AS a CROSS JOIN images AS i ON i.image_id = a.image_id
+{JOINED}
 """
 
 

@@ -15,9 +15,9 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from fetcher.manifest import staging
+from fetcher.manifest import listed, staging
 from fetcher.manifest.bulk import Bulk, Value
-from fetcher.manifest.extras import DECODED, encode
+from fetcher.manifest.extras import encode
 from fetcher.manifest.leasing import Leases
 from fetcher.manifest.names import AllNames
 from fetcher.manifest.rows import Batch, Change, Conflict, Known, Whole, cut
@@ -29,11 +29,10 @@ from fetcher.model import BadRow, Row
 from fetcher.ports import StagedRows
 
 KNOWN: Final = Bulk(
-    "SELECT json_group_array(json_array(a.image_id, a.asset_id, a.url, a.expected_size, "
-    f"a.expected_md5, a.state, a.code, a.subset_id, {STORED_BYTES}, d.source_id, d.line, "
-    f"d.layout_id, json({DECODED}), s.source_id, s.line)) "
-    "FROM (VALUES {rows}) CROSS JOIN assets AS a ON a.image_id = column1 "
-    "CROSS JOIN details AS d ON d.asset_id = a.asset_id "
+    "SELECT json_group_array(json_array(a.asset_id, a.image_id, a.url, a.expected_size, "
+    f"a.expected_md5, a.state, a.code, a.subset_id, {STORED_BYTES}, {listed.SOURCE}, "
+    f"{listed.LINE}, {listed.LAYOUT}, s.source_id, s.line, {listed.PARTS})) "
+    f"FROM (VALUES {{rows}}) CROSS JOIN assets AS a ON a.image_id = column1 {listed.JOINED} "
     "LEFT JOIN seen AS s ON s.asset_id = a.asset_id",
     width=1,
 )
@@ -131,7 +130,7 @@ class Importer:
             rows = staging.rows(self._connection, staged.line)
             return self.write(source_id, rows, staged.through, now)
         self._connection.execute(
-            staging.DETAILS, (self._next_id, source_id, staged.line, source.layout_id)
+            staging.PASSAGES, (self._next_id, source_id, staged.line, source.layout_id)
         )
         tallies = TallyChanges()
         for subset, n, size in staging.counted(self._connection):
@@ -149,7 +148,11 @@ class Importer:
 
     def _known(self, rows: Sequence[Row | BadRow]) -> dict[str, Known]:
         ids = [(row.image_id,) for row in rows if isinstance(row, Row)]
-        return {found[0]: Known(*found[1:]) for found in KNOWN.read(self._connection, ids)}
+        found = list(KNOWN.read(self._connection, ids))
+        return {
+            image_id: Known(asset_id, *values, extra)  # type: ignore[call-arg]  # as many as KNOWN has
+            for (asset_id, image_id, *values), extra in listed.with_cells(self._connection, found)
+        }
 
     def _met_before(self, known: Known) -> bool:
         return (

@@ -8,7 +8,7 @@ from typing import Final
 
 from fetcher.errors import ManifestError
 from fetcher.killpoints import Point, reached
-from fetcher.manifest import damage, guard, schema, staging
+from fetcher.manifest import damage, guard, passages, schema, staging
 
 _PRAGMAS: Final = (
     "trusted_schema = OFF",
@@ -33,6 +33,7 @@ def connect(path: Path, *, images_stored: bool) -> sqlite3.Connection:
     try:
         connection.execute(staging.BESIDE)  # the last thing to be attached
         guard.bound(connection)
+        passages.teach(connection)
         for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
         version = schema.version_of(connection, path)  # before anything is changed

@@ -17,7 +17,16 @@ from urllib.parse import quote
 
 from fetcher.errors import ManifestUnusableError
 from fetcher.evidence import Listed, Table
-from fetcher.manifest import exporting, figures, guard, memories, reopening, schema, tallies
+from fetcher.manifest import (
+    exporting,
+    figures,
+    guard,
+    memories,
+    passages,
+    reopening,
+    schema,
+    tallies,
+)
 from fetcher.manifest.damage import blamed, require_all_pages
 from fetcher.manifest.faults import translated
 from fetcher.manifest.figures import Grouping
@@ -152,6 +161,7 @@ def _opened(path: Path, how: str) -> sqlite3.Connection:
     connection = sqlite3.connect(uri, uri=True, isolation_level=None)
     try:
         guard.bound(connection)
+        passages.teach(connection)
         for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
         version = schema.version_of(connection, path)

@@ -49,10 +49,10 @@ class Known:
     source_id: int
     line: int
     layout_id: int
-    extra: list[str]
     seen_source: int | None
     seen_line: int | None
     """Where this import met it, if it is older than the import."""
+    extra: list[str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ from fetcher.model import (
     Tally,
 )
 from fetcher.policy.sampling import StratumCount
-from fetcher.ports import SourceCursor, StagedRows
+from fetcher.ports import NameNumbers, NamesToNumber, SourceCursor, StagedRows
 
 T = TypeVar("T")
 
@@ -181,8 +181,8 @@ class ManifestThread:
             lambda database: database.import_rows(source_id, rows, through_line), patient=True
         )
 
-    async def number_texts(self, texts: Sequence[str]) -> dict[str, int]:
-        return await self._call(lambda database: database.number_texts(texts))
+    async def number_names(self, names: NamesToNumber) -> NameNumbers:
+        return await self._call(lambda database: database.number_names(names))
 
     async def import_staged(self, source_id: int, staged: StagedRows) -> RowTally:
         return await self._call(

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from fetcher.manifest.checks import OFFSET, PATH
 from fetcher.manifest.figures import last_settings
+from fetcher.manifest.listed import CELLS, JOINED, LAYOUT
 from fetcher.manifest.maintaining import ManifestMaintainer
 from fetcher.manifest.states import STATE_IDS, VERIFIED
 from fetcher.model import State
@@ -45,9 +46,8 @@ _PREPARED: Final = (
     "CREATE UNIQUE INDEX temp.kept_md5 ON kept (md5)",
 )
 _ROTATION: Final = (
-    "(SELECT iif(e.type = 'integer', (SELECT name FROM texts WHERE id = e.value), e.value) "
-    "FROM json_each(d.extra) AS e WHERE e.key = (SELECT key FROM json_each(l.name) "
-    "WHERE lower(value) = 'rotation' LIMIT 1))"
+    f"(SELECT e.value FROM json_each({CELLS}) AS e WHERE e.key = "
+    "(SELECT key FROM json_each(l.name) WHERE lower(value) = 'rotation' LIMIT 1))"
 )
 
 
@@ -60,8 +60,7 @@ _TODO: Final = (
     f"e.image_id, c.n, {_of_kept(PATH)} AS kept_path, k.expected_size, k.expected_md5, "
     f"{_of_kept(OFFSET)} AS kept_offset, {_ROTATION} AS rotation "
     "FROM assets AS a CROSS JOIN subsets AS s ON s.id = a.subset_id "
-    "LEFT JOIN details AS d ON d.asset_id = a.asset_id "
-    "LEFT JOIN layouts AS l ON l.id = d.layout_id "
+    f"{JOINED} LEFT JOIN layouts AS l ON l.id = {LAYOUT} "
     "LEFT JOIN temp.listed_as AS e ON e.md5 = a.actual_md5 AND e.image_id <> a.image_id "
     "LEFT JOIN temp.came AS c ON c.md5 = a.actual_md5 "
     "LEFT JOIN temp.kept AS o ON o.md5 = a.expected_md5 "

@@ -1,22 +1,22 @@
 """What is said between a process that reads a list aside and the one that imports it.
 
 The reader has the first word, and waits where a reply is due: at the beginning of a table, which
-may have been read already, and before it stages rows, as only the manifest knows by which numbers
-it keeps the texts that repeat themselves. All else it only tells: rows that it made ready
-(``StagedRows``), rows that want to be looked at one by one, and how it ended.
+may have been read already, and before it stages rows that name a host (or so) for the first time,
+as only the manifest knows by which number it keeps that. All else it only tells: rows that it made
+ready (``StagedRows``), rows that want to be looked at one by one, and how it ended.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from fetcher.errors import SourceError
 from fetcher.model import BadRow, Row, SourceInfo
-from fetcher.ports import StagedRows
+from fetcher.ports import NameNumbers, NamesToNumber, StagedRows
 from fetcher.source.lists import ImageList
-from fetcher.source.ordinary import Cells, Ordinary, Places, Span
+from fetcher.source.ordinary import Cells, Places, Span
 from fetcher.source.table import Table
 
 FIRST: Final = 500
@@ -25,10 +25,6 @@ BATCH: Final = 1_000
 """Rows that are committed together: some ten milliseconds of work."""
 STAGED: Final = 2_500
 """The same of rows that were staged."""
-_REPEATS: Final = 8
-"""How often a column's texts must occur in the first batch, on average, to be kept as numbers."""
-_REPEATED: Final = 256
-"""Texts of which that is asked, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +39,6 @@ class Rows:
     """A batch to be looked at row by row."""
 
     rows: list[Row | BadRow]
-
-
-@dataclass(frozen=True, slots=True)
-class Repeated:
-    """Texts that repeat themselves. The reply is a mapping of texts to their numbers."""
-
-    texts: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +59,7 @@ class Damage:
     hint: str
 
 
-Message = Opened | Rows | Repeated | StagedRows | TableRead | ListRead | Damage
+Message = Opened | Rows | NamesToNumber | StagedRows | TableRead | ListRead | Damage
 
 
 class Stager(Protocol):
@@ -81,7 +70,7 @@ class Stager(Protocol):
     def close(self) -> None: ...
 
 
-MakeStager = Callable[[Places, str, Sequence[int], Mapping[str, int]], Stager]
+MakeStager = Callable[[Places, str, Callable[[NamesToNumber], NameNumbers]], Stager]
 
 
 class Link(Protocol):
@@ -96,7 +85,7 @@ class Link(Protocol):
 def read_aside(image_list: ImageList, make_stager: MakeStager, link: Link) -> None:
     """Tell all of a list."""
     try:
-        for table in image_list.tables():
+        for table in image_list.tables(on_thread=True):
             link.send(Opened(table.info))
             after_line: int | None = link.receive()
             if after_line is not None:
@@ -168,17 +157,10 @@ class _Telling:
         self._link.send(Rows(rows))
         ordinary = self._table.ordinary
         if ordinary is not None and self._stager is None:
-            self._stager = self._stager_by(rows, ordinary)
+            self._stager = self._make_stager(ordinary.places, ordinary.folder_subset, self._number)
         self._wanted = BATCH
 
-    def _stager_by(self, first: Sequence[Row | BadRow], ordinary: Ordinary) -> Stager:
-        columns = [*zip(*(row.extra for row in first if isinstance(row, Row)), strict=True)]
-        texts = [set(column) for column in columns]
-        repeated = [
-            at
-            for at, column in enumerate(columns)
-            if len(texts[at]) * _REPEATS <= len(column) and len(texts[at]) <= _REPEATED
-        ]
-        self._link.send(Repeated(tuple(sorted({text for at in repeated for text in texts[at]}))))
-        numbers: Mapping[str, int] = self._link.receive()
-        return self._make_stager(ordinary.places, ordinary.folder_subset, repeated, numbers)
+    def _number(self, names: NamesToNumber) -> NameNumbers:
+        self._link.send(names)
+        numbers: NameNumbers = self._link.receive()
+        return numbers

@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol, TypeVar
 from fetcher.errors import SourceError
 from fetcher.events import ImportFinished, ReaderLost, RowsImported
 from fetcher.model import BadRow, Row
-from fetcher.ports import Observer, RowBook, StagedRows
+from fetcher.ports import NamesToNumber, Observer, RowBook, StagedRows
 from fetcher.source import aside
 from fetcher.source.aside import BATCH, FIRST
 from fetcher.source.lists import ImageList
@@ -157,8 +157,8 @@ class Importer:
                         cursor = await self._book.begin_source(info, fingerprint)
                         source_id = cursor.source_id
                         reader.reply(None if cursor.complete else cursor.after_line)
-                    case aside.Repeated(texts):
-                        reader.reply(await self._book.number_texts(texts))
+                    case NamesToNumber():
+                        reader.reply(await self._book.number_names(message))
                     case aside.TableRead():
                         await self._book.finish_source(source_id)
                     case aside.Damage(sentence, hint):

@@ -135,13 +135,16 @@ class ImageList:
             if not whole:
                 return
 
-    def tables(self, progress: Progress | None = None) -> Iterator[Table]:
-        """The tables in order of the file; an archive is read as a stream.
+    def tables(
+        self, progress: Progress | None = None, *, on_thread: bool = False
+    ) -> Iterator[Table]:
+        """The tables in order of the file; an archive is read as a stream. ``on_thread``: packed
+        ones are unpacked ``ahead``.
 
         Each must be read before the next is asked for: what is left of it by then is skipped, and
         reading on is a RuntimeError. Raises SourceError as ``check`` does.
         """
-        return self._tables(progress)
+        return self._tables(progress, on_thread=on_thread)
 
     def _size(self) -> int:
         try:
@@ -164,7 +167,7 @@ class ImageList:
             (unpacked_size,) = _ISIZE.unpack(file.read(_ISIZE.size))
         return bool(unpacked_size % TAR_BLOCK)
 
-    def _tables(self, progress: Progress | None) -> Iterator[Table]:
+    def _tables(self, progress: Progress | None, *, on_thread: bool = False) -> Iterator[Table]:
         magic, packed = peek(read_chunks(self.path, progress), len(parquet.MAGIC))
         if not magic:
             raise self._no_list("is empty")
@@ -173,7 +176,7 @@ class ImageList:
             return
         last: Table | None = None
         try:
-            start, content = peek(unpacked(packed), TAR_BLOCK)
+            start, content = peek(unpacked(packed, on_thread=on_thread), TAR_BLOCK)
             if is_tar(start):
                 found = self._members(content)
             else:

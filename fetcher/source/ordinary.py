@@ -2,29 +2,33 @@
 
 One expression describes a line of a layout in which every cell is what it should be: an id that may
 be a file's name, a plain URL, a size in digits, an MD5 as every encoder writes it, and elsewhere
-text without control characters, in quotes or not. A block of text is a *span* if it is such lines
-from end to end; then it is taken apart by one call that runs in C and judges on the way. Anything
-else in a block, be it one odd byte, and the block goes the way of ``csv`` and ``table.RowMaker``,
-which say what each record means. Whatever the expression takes, they would take for the same row.
+anything on one line, in quotes or not. A block of text is a *span* if it is such lines from end to
+end; then it is taken apart by one call that runs in C and judges on the way. Anything else in a
+block, be it one odd byte, and the block goes the way of ``csv`` and ``table.RowMaker``, which say
+what each record means. Whatever the expression takes, they would take for the same row.
+
+Cells that are only kept, and not looked at, stay together as they are written, as many as lie side
+by side: taking each apart would cost as much as all the rest.
 """
 
 from __future__ import annotations
 
+import csv
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
-from operator import itemgetter
 from typing import Final
 
 from fetcher.model import Expectation, Row
+from fetcher.policy.licences import column
 from fetcher.source.columns import Layout
 
 Cells = tuple[str, ...]
 """What the expression takes of a line, by ``Places``."""
 
-_LONGEST: Final = 1 << 20
-"""Characters of a block that may be ordinary: no cell in it is longer than csv allows."""
+_LONGEST: Final = 1 << 17
+"""Characters of a block that may be ordinary: no cell in it is longer than csv allows anybody."""
 _PATIENCE: Final = 256
 """Blocks in a row that are not ordinary, before a list is taken for one of another kind."""
 
@@ -43,7 +47,7 @@ _MD5: Final = "([A-Za-z0-9+/]{21}[AQgw]==|)"
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where in ``Cells`` what is. An extra cell is in two places, of which one is empty."""
+    """Where in ``Cells`` what is."""
 
     id: int
     subset: int | None
@@ -52,7 +56,15 @@ class Places:
     """Scheme and authority of the URL, as far as its path."""
     size: int | None
     md5: int | None
-    extra: tuple[tuple[int, int], ...]
+    extra: tuple[int, ...]
+    """Further cells as they are written, with the delimiters between them."""
+    columns: int
+    """How many of these there are."""
+    apart: tuple[int, int] | None
+    """The licence, which repeats itself: as it is written, and its number among all further columns
+    (``columns`` does not count it).
+    """
+    delimiter: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +105,18 @@ class Ordinary:
 
     def span(self, text: str, line: int) -> Span | None:
         """The lines of ``text``, the first of which is ``line``, if all are ordinary."""
-        if len(text) <= _LONGEST:
+        if len(text) <= _LONGEST and text.endswith("\n") and not _stray_return(text):
             lines: list[Cells] = self._expression.findall(text)
-            # Each match has one line feed, and no two have the same.
-            if len(lines) == text.count("\n") and text.endswith("\n"):
+            # Each match has a line feed, and no two have the same; so each has but one.
+            if len(lines) == text.count("\n"):
                 self._refused = 0
                 return Span(line, lines)
         self._refused += 1
         return None
 
     def rows(self, span: Span) -> Iterator[Row]:
-        at, subset, extra = self.places, self.folder_subset, _joined(self.places.extra)
-        for line, cells in zip(count(span.line), span.lines):
+        at, subset = self.places, self.folder_subset
+        for line, cells, extra in zip(count(span.line), span.lines, self._extras(span.lines)):
             size = None if at.size is None else int(cells[at.size] or 0) or None
             md5 = None if at.md5 is None else cells[at.md5] or None
             yield Row(
@@ -113,8 +125,20 @@ class Ordinary:
                 subset if at.subset is None else cells[at.subset],
                 cells[at.url],
                 Expectation(size, md5),
-                extra(cells),
+                extra,
             )
+
+    def _extras(self, lines: list[Cells]) -> Iterator[tuple[str, ...]]:
+        at = self.places
+        written = (at.delimiter.join([cells[place] for place in at.extra]) for cells in lines)
+        nothing = [""] * at.columns  # for csv, one empty cell is none
+        records = csv.reader(written, delimiter=at.delimiter)
+        for cells, record in zip(lines, records, strict=True):
+            extra = record or nothing[:]
+            if at.apart is not None:
+                place, number = at.apart
+                extra.insert(number, unquoted(cells[place]))
+            yield tuple(extra)
 
 
 def ordinary(
@@ -135,18 +159,47 @@ def ordinary(
     return Ordinary(layout, delimiter, folder_subset)
 
 
+def _stray_return(text: str) -> bool:
+    return "\r" in text and text.count("\r") != text.count("\r\n")
+
+
+def unquoted(cell: str) -> str:
+    """What an ordinary cell says."""
+    return cell[1:-1] if cell.startswith('"') else cell
+
+
 def _described(layout: Layout, delimiter: str) -> tuple[list[str], Places]:
-    # A tab is a control character, so it is in no cell anyway.
-    cell = r'(?:"([^"\x00-\x1f]*+)"|([^"\x00-\x1f' + delimiter + r"]*+))"
-    roles = {layout.id: _NAME, layout.subset: _SUBSET, layout.size: _SIZE, layout.md5: _MD5}
+    roles = {
+        layout.url: _URL,
+        layout.id: _NAME,
+        layout.subset: _SUBSET,
+        layout.size: _SIZE,
+        layout.md5: _MD5,
+    }
     columns: list[str] = []
     places: dict[int, int] = {}
+    extra: list[int] = []
     taken = 0
+    licence = column(layout.extra_names)
+    apart = None if licence is None else layout.extra[licence]
     for at in range(len(layout.header)):
-        column = _URL if at == layout.url else roles.get(at, cell)
-        columns.append(column)
-        places[at] = taken
-        taken += column.count("(") - column.count("(?")
+        if at in roles:
+            columns.append(roles[at])
+            places[at] = taken
+            taken += roles[at].count("(")
+            continue
+        # Sets of one character are the fastest. A line feed that one takes is told by the count.
+        end = r"\r\n" if at == len(layout.header) - 1 else ""
+        cell = f'(?:"[^"]*+"|(?!")[^{delimiter}{end}]*+)'
+        if at > 0 and at - 1 not in roles and apart not in {at, at - 1}:
+            columns[-1] = f"{columns[-1][:-1]}{delimiter}{cell})"
+            continue
+        columns.append(f"({cell})")
+        if at == apart:
+            places[at] = taken
+        else:
+            extra.append(taken)
+        taken += 1
     assert layout.id is not None  # noqa: S101 - likewise
     return columns, Places(
         id=places[layout.id],
@@ -155,13 +208,8 @@ def _described(layout: Layout, delimiter: str) -> tuple[list[str], Places]:
         origin=places[layout.url] + 1,
         size=None if layout.size is None else places[layout.size],
         md5=None if layout.md5 is None else places[layout.md5],
-        extra=tuple((places[at], places[at] + 1) for at in layout.extra),
+        extra=tuple(extra),
+        columns=len(layout.extra) - (apart is not None),
+        apart=None if apart is None or licence is None else (places[apart], licence),
+        delimiter=delimiter,
     )
-
-
-def _joined(pairs: tuple[tuple[int, int], ...]) -> Callable[[Cells], tuple[str, ...]]:
-    if len(pairs) < 2:  # noqa: PLR2004 - itemgetter gives a tuple from two on
-        return lambda cells: tuple(cells[one] + cells[other] for one, other in pairs)
-    first = itemgetter(*(one for one, _ in pairs))
-    second = itemgetter(*(other for _, other in pairs))
-    return lambda cells: tuple(map(str.__add__, first(cells), second(cells)))

@@ -18,11 +18,14 @@ from pathlib import Path
 from typing import Any, Final, Self, TypeVar, cast
 
 from fetcher.errors import SourceError
+from fetcher.source.ahead import ahead
 
 Info = TypeVar("Info", bound=tarfile.TarInfo)
 
 CHUNK: Final = 32 * 1024
 """Larger is slower: text that holds one rare character takes four bytes for each of its own."""
+_LARGE: Final = 8 * CHUNK
+"""Of what a thread hands over: each time it may wait for its turn."""
 GZIP_MAGIC: Final = b"\x1f\x8b"
 TAR_BLOCK: Final = tarfile.BLOCKSIZE
 
@@ -79,22 +82,26 @@ def peek(chunks: Iterator[bytes], size: int) -> tuple[bytes, Iterator[bytes]]:
     return bytes(seen[:size]), again()
 
 
-def unpacked(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """The content of a gzip file, or of any other file as it is."""
+def unpacked(chunks: Iterator[bytes], *, on_thread: bool = False) -> Iterator[bytes]:
+    """The content of a gzip file, or of any other file as it is; ``on_thread`` unpacks it
+    ``ahead``.
+    """
     magic, chunks = peek(chunks, len(GZIP_MAGIC))
-    return gunzip(chunks) if magic == GZIP_MAGIC else chunks
+    if magic != GZIP_MAGIC:
+        return chunks
+    return ahead(gunzip(chunks, _LARGE), CHUNK) if on_thread else gunzip(chunks)
 
 
-def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def gunzip(chunks: Iterable[bytes], most: int = CHUNK) -> Iterator[bytes]:
     """RFC 1952: one or more members, each with its CRC and length, and zeros as padding.
 
-    No chunk that comes out is longer than ``CHUNK``, however well the data was compressed.
+    No chunk that comes out is longer than ``most``, however well the data was compressed.
     """
     inflate = _gzip_member()
     for packed in chunks:
         rest, data = packed, b""
         # A full chunk may leave more inside of zlib, even when all input is used up.
-        while rest or len(data) == CHUNK:
+        while rest or len(data) == most:
             if inflate.eof:
                 rest = rest.lstrip(b"\0")
                 if not rest:
@@ -102,7 +109,7 @@ def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
                 inflate = _gzip_member()
             before = inflate.copy()
             try:
-                data = inflate.decompress(rest, CHUNK)
+                data = inflate.decompress(rest, most)
             except zlib.error as error:
                 if data := _last_good(before, rest):  # nothing would look like the end
                     yield data

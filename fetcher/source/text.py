@@ -31,6 +31,8 @@ SUBSTITUTE: Final = "\x1a"
 """What a NUL is read as: SQLite's functions take it for the end of a text. ECMA-48 has this control
 character for just that, and like NUL itself it makes no id, no URL and no number.
 """
+_NUL: Final = NUL.encode()
+_SUBSTITUTE: Final = SUBSTITUTE.encode()
 
 
 class RecordReader(Protocol):
@@ -165,10 +167,10 @@ def _decoded(chunks: Iterable[bytes]) -> Iterator[str]:
     decoder = codecs.getincrementaldecoder("utf-8-sig")()
     try:
         for chunk in chunks:
-            yield decoder.decode(chunk).replace(NUL, SUBSTITUTE)
+            yield decoder.decode(chunk.replace(_NUL, _SUBSTITUTE))  # faster than in text
         yield decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
-        yield error.object[: error.start].decode("utf-8").replace(NUL, SUBSTITUTE)
+        yield error.object[: error.start].decode("utf-8")
         raise DamageError(f"byte 0x{error.object[error.start]:02x} is not UTF-8") from error
 
 

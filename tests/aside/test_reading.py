@@ -19,8 +19,9 @@ import pytest
 from fetcher.aside import ReadingProcess, process
 from fetcher.errors import SourceError
 from fetcher.events import ReaderLost, RowsImported
-from fetcher.manifest import ManifestThread
-from fetcher.model import Selection, Tally
+from fetcher.manifest import ManifestReader, ManifestThread
+from fetcher.manifest.questions import places
+from fetcher.model import Selection, State, Tally
 from fetcher.source import ColumnNames, ImageList, open_list
 from fetcher.source.aside import Message
 from fetcher.source.importer import Aside, AsideLostError, Importer
@@ -30,6 +31,7 @@ from tests.source.samples import V1_V5, cells, csv_text, tar_bytes, write
 
 Start = Callable[[ImageList], Aside]
 ROWS = 12_000
+LICENCES = ("https://licences.test/by/", "Licence, in words")
 PATIENCE = 30.0
 STARTER = """
 import sys
@@ -60,6 +62,8 @@ def members(rows: int = ROWS) -> list[tuple[str, str | bytes | None]]:
             cells(f"{n:016x}", f"Kite {n}" if n % 900 else "line\nbreak", subset)
             for n in range(first, first + count)
         ]
+        for n, row in enumerate(many):
+            row["License"] = LICENCES[n // 3 % 2 if n < count // 2 else 0]
         many[count // 2]["OriginalMD5"] = "nonsense"
         many[count // 3] = dict(many[count // 4])
         many[-1]["OriginalURL"] = "no-url"
@@ -115,7 +119,12 @@ def kept(manifest: Path) -> list[Any]:
     """All that a list comes to, as anyone sees it."""
     without_time = [{**image, "updated_at": None} for image in images(manifest)]
     sources = query(manifest, "SELECT member, complete, accepted, duplicate, rejected FROM sources")
-    return [without_time, sources, query(manifest, "SELECT * FROM rejected_rows ORDER BY 1, 2")]
+    rejected = query(manifest, "SELECT * FROM rejected_rows ORDER BY 1, 2")
+    with ManifestReader(manifest) as reader:
+        exported = list(reader.listed([*State]))
+    # As it is printed in a report: in SQL that needs nothing of ours.
+    licences = query(manifest, places.licences([State.PENDING]).sql)
+    return [without_time, sources, rejected, exported, licences]
 
 
 def here(tmp_path: Path, path: Path, **named: Any) -> list[Any]:
@@ -129,6 +138,17 @@ def test_it_comes_to_the_same(tmp_path: Path, path: Path) -> None:
     assert tally.rows.read == sum(batches) == ROWS + 500
     assert (tally.rows.duplicate, tally.rows.rejected) == (2 + 4, 2 + 1)
     assert batches[0] < ROWS / 10  # fetching waits for it
+
+
+def test_most_of_it_comes_in_passages(tmp_path: Path, path: Path) -> None:
+    """Or the tests here would compare one way with itself."""
+    imported(tmp_path / "aside.sqlite", path, ReadingProcess)
+    (found,) = query(
+        tmp_path / "aside.sqlite",
+        "SELECT sum(assets) AS n, count(DISTINCT typeof(said)) AS kinds FROM passages",
+    )
+    assert found["n"] > ROWS / 2
+    assert found["kinds"] == 2  # one licence, and several
 
 
 def test_a_selection(tmp_path: Path, path: Path) -> None:

@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from fetcher.manifest import runs
+from fetcher.manifest import listed, runs
 from fetcher.manifest.database import Database
 from fetcher.manifest.runs import RunInfo
 from fetcher.manifest.tallies import COUNTED
@@ -138,7 +138,11 @@ def check_laws(connection: sqlite3.Connection, tally: Tally) -> None:
         if any(row[3:])
     ]
     assert sorted(counted) == kept
-    owned = dict(connection.execute("SELECT source_id, count(*) FROM details GROUP BY 1"))
+    owned = dict(
+        connection.execute(
+            f"SELECT {listed.SOURCE}, count(*) FROM assets AS a {listed.JOINED} GROUP BY 1"  # noqa: S608
+        )
+    )
     for source_id, accepted in connection.execute("SELECT id, accepted FROM sources"):
         assert owned.get(source_id, 0) == accepted
     rejected = dict(connection.execute("SELECT source_id, count(*) FROM rejected_rows GROUP BY 1"))

@@ -15,9 +15,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fetcher.manifest import staging
+from fetcher.manifest import listed, staging
 from fetcher.manifest.database import Database
-from fetcher.manifest.extras import DECODED
 from fetcher.manifest.staging import Stager
 from fetcher.model import Expectation, Row, RowTally, SourceInfo, State
 from fetcher.ports import StagedRows
@@ -26,6 +25,7 @@ from tests.manifest.opened import check_laws, database, dump, lease
 
 INFO = SourceInfo("/list.csv", None, ("License", "Title"))
 LICENCE = "https://licences.test/100%/"
+STAGED = ("SCAN staged.rows", "SCAN staged.subsets", "SCAN staged.passages")
 MD5S = ("", "mR0ynQmMtzRZwuGDcuPnZA==", "1B2M2Y8AsgTpgAmY7PhCfg==")
 
 
@@ -38,7 +38,10 @@ class Places(NamedTuple):
     origin: int = 3
     size: int | None = 4
     md5: int | None = 5
-    extra: tuple[tuple[int, int], ...] = ((6, 7), (8, 9))
+    extra: tuple[int, ...] = (7,)
+    columns: int = 1
+    apart: tuple[int, int] | None = (6, 0)
+    delimiter: str = ","
 
 
 def line(
@@ -52,7 +55,7 @@ def line(
     title: str = "Kites",
 ) -> tuple[str, ...]:
     url = f"{host}/{number}.jpg"
-    return (f"{number:016x}", subset, url, host, size, md5, "", licence, title, "")
+    return (f"{number:016x}", subset, url, host, size, md5, licence, f'"{title}"' if title else "")
 
 
 LINES = st.builds(
@@ -63,8 +66,8 @@ LINES = st.builds(
     subset=st.sampled_from(["train", "test", ""]),
     size=st.sampled_from(["7", "999999999999999", ""]),
     md5=st.sampled_from(MD5S),
-    licence=st.sampled_from([LICENCE, "\\", "", "other"]),
-    title=st.sampled_from(["a\\b", "%s", "雨 🚢 \x7f\u2028", "1", "", "Kites"]),
+    licence=st.sampled_from([LICENCE, LICENCE, "\\", "", '"other"']),
+    title=st.sampled_from(["a\\b", "%s", "雨 🚢 \x7f\u2028\x01", "1", "", "Kites, far", "\t"]),
 )
 
 
@@ -76,7 +79,7 @@ def rows_of(first: int, lines: Sequence[tuple[str, ...]]) -> list[Row]:
             cells[1],
             cells[2],
             Expectation(int(cells[4] or 0) or None, cells[5] or None),
-            (cells[6] + cells[7], cells[8] + cells[9]),
+            (cells[6].strip('"'), cells[7].strip('"')),
         )
         for number, cells in enumerate(lines, first)
     ]
@@ -85,8 +88,7 @@ def rows_of(first: int, lines: Sequence[tuple[str, ...]]) -> list[Row]:
 def staged_by(
     manifest: Database, first: int, lines: Sequence[tuple[str, ...]]
 ) -> StagedRows | None:
-    numbers = manifest.number_texts([LICENCE, "\\"])
-    with closing(Stager(Places(), "", [0], numbers)) as stager:
+    with closing(Stager(Places(), "", manifest.number_names)) as stager:
         return stager.stage(first, lines)
 
 
@@ -97,12 +99,22 @@ def opened() -> Iterator[Database]:
 
 
 def known(manifest: Database) -> dict[str, list[Any]]:
-    """All that there is, with texts in the place of their numbers."""
-    tables = dump(manifest._connection, without={"details", "texts", "ring"})
-    tables["details"] = [
+    """All that there is, with names in the place of their numbers."""
+    named = {"details", "passages", "texts", "ring", "assets", "hosts", "subsets", "tallies"}
+    tables = dump(manifest._connection, without=named)
+    tables["assets"] = manifest._connection.execute(
+        "SELECT a.asset_id, h.name, i.* FROM assets AS a JOIN images AS i USING (image_id) "
+        "JOIN hosts AS h ON h.id = a.host_id ORDER BY 1"
+    ).fetchall()
+    tables["tallies"] = manifest._connection.execute(
+        "SELECT s.name, t.state, t.code, t.n, t.expected_bytes, t.stored_bytes FROM tallies AS t "
+        "JOIN subsets AS s ON s.id = t.subset_id ORDER BY 1, 2, 3"
+    ).fetchall()
+    tables["listed"] = [
         (*row[:-1], json.loads(row[-1]))
         for row in manifest._connection.execute(
-            f"SELECT asset_id, source_id, line, layout_id, {DECODED} FROM details AS d ORDER BY 1"  # noqa: S608
+            f"SELECT a.asset_id, {listed.SOURCE}, {listed.LINE}, {listed.LAYOUT}, {listed.CELLS} "  # noqa: S608
+            f"FROM assets AS a {listed.JOINED} ORDER BY 1"
         )
     ]
     return tables
@@ -128,17 +140,19 @@ def test_the_same_as_one_by_one(batches: list[list[tuple[str, ...]]]) -> None:
         for manifest in (one_by_one, at_once):
             check_laws(manifest._connection, manifest.tally())
         assert known(at_once) == known(one_by_one)
+        for manifest in (one_by_one, at_once):
+            manifest.fill_shards()  # so that leases have the further cells with them
         assert lease(at_once) == lease(one_by_one)
 
 
 def test_rows_without_subset_size_and_digest() -> None:
     lines = [("a1", "https://a.one.test/1", "https://a.one.test")]
-    places = Places(0, None, 1, 2, None, None, ())
-    with closing(Stager(places, "validation", [], {})) as stager:
-        ready = stager.stage(2, lines)
-    assert ready is not None
+    places = Places(0, None, 1, 2, None, None, (), 0, None)
     with opened() as manifest:
         manifest.begin_source(INFO, "1")
+        with closing(Stager(places, "validation", manifest.number_names)) as stager:
+            ready = stager.stage(2, lines)
+        assert ready is not None
         manifest.import_staged(1, ready)
         (asset,) = lease(manifest)
         assert (asset.subset, asset.expected) == ("validation", Expectation())
@@ -147,19 +161,30 @@ def test_rows_without_subset_size_and_digest() -> None:
 
 @pytest.mark.parametrize("host", ["https://a..test", "http://a.test:0", "https://-:x"])
 def test_what_cannot_be_asked_for_is_not_staged(host: str) -> None:
-    with closing(Stager(Places(), "", [], {})) as stager:
-        assert stager.stage(2, [line(1), line(2, host=host)]) is None
+    with opened() as manifest:
+        assert staged_by(manifest, 2, [line(1), line(2, host=host)]) is None
 
 
-def test_any_number_of_texts_that_were_taken_for_repeated() -> None:
-    lines = [line(n, licence=f"{n}%") for n in range(3000)]
-    with closing(Stager(Places(), "", [0], {})) as stager:
-        ready = stager.stage(2, lines)
-    assert ready is not None
+def test_a_column_that_is_none_of_licences_is_not_staged() -> None:
+    with opened() as manifest:
+        assert staged_by(manifest, 2, [line(n, licence=f"{n}%") for n in range(3000)]) is None
+
+
+def test_as_many_rows_as_there_are_pages() -> None:
+    """Some of them longer than a page, and of licences that take turns."""
+    lines = [
+        line(n, licence=f"{n % 7}%", title=f"{n} " + "Küste, " * (n * n % 900)) for n in range(3000)
+    ]
     with opened() as manifest:
         manifest.begin_source(INFO, "1")
+        ready = staged_by(manifest, 2, lines)
+        assert ready is not None
         manifest.import_staged(1, ready)
-        assert [row[-1][0] for row in known(manifest)["details"]] == [f"{n}%" for n in range(3000)]
+        told = [(row[2], *row[-1]) for row in known(manifest)["listed"]]
+        assert told == [(row.line, *row.extra) for row in rows_of(2, lines)]
+        assert [asset.image_id for asset in lease(manifest, limit=10)] == [
+            cells[0] for cells in lines[:10]
+        ]
 
 
 def test_only_one_batch_of_a_known_id_is_looked_at() -> None:
@@ -241,17 +266,16 @@ def test_a_list_read_again(
 
 def test_no_statement_walks_over_a_table() -> None:
     """But over the rows that are staged."""
-    with closing(Stager(Places(), "", [], {})) as stager:
-        ready = stager.stage(2, [line(1)])
-    assert ready is not None
     with opened() as manifest:
+        ready = staged_by(manifest, 2, [line(1)])
+        assert ready is not None
         staging.lay_beside(manifest._connection, ready)
-        for sql in (staging.ASSETS, staging.DETAILS, staging.CONFIRMED, staging.SEEN):
+        for sql in (staging.ASSETS, staging.PASSAGES, staging.CONFIRMED, staging.SEEN):
             given = [None] * max(map(int, re.findall(r"\?(\d)", sql)))
             steps = manifest._connection.execute("EXPLAIN QUERY PLAN " + sql, given)
             scans = [step[-1] for step in steps if step[-1].startswith("SCAN")]
-            assert len(scans) == 1
-            assert scans[0] in {"SCAN r", "SCAN rows", "SCAN staged.rows"}
+            assert scans
+            assert set(scans) <= {"SCAN r", "SCAN rows", *STAGED}, sql
 
 
 def test_a_list_that_is_as_it_was_is_not_looked_at_row_by_row() -> None:

@@ -22,6 +22,11 @@ from tests.source.samples import MD5, SAMPLE, V1_V5, csv_text, real_rows, write
 HEADER = "ImageID,Author,OriginalURL,Subset,OriginalSize,Title,OriginalMD5,Rotation"
 PLAIN = ("a1", '"Wanda"', "https://a.example/1.jpg", "train", "7", '"Kites, far"', MD5, "nan")
 
+
+def titled(title: str) -> tuple[str, ...]:
+    return (*PLAIN[:5], title, *PLAIN[6:])
+
+
 CELLS: tuple[tuple[str, ...], ...] = (
     ("a1", "-_Z", "x" * 64, "x" * 65, "", "a.b", "é", '"a1"', " a1"),
     ('"W"', "W", "", '""', '"a ""b"" c"', 'a"b', '"a"b', ' "a"', "\\", '"a\nb"'),
@@ -100,6 +105,8 @@ def test_one_cell_that_may_be_odd(cells: tuple[str, ...]) -> None:
 @example([(("junk ", *PLAIN), "\n"), (PLAIN, "\n")], [1], 0, Selection())
 @example([(('"stray',), "\n"), (PLAIN, "\n"), (PLAIN, "\n")], [1, 2, 3], 0, Selection())
 @example([(PLAIN, "\r\n"), (PLAIN, "\n"), (PLAIN, "")], [1], 2, Selection())
+@example([(titled('"a\rb"'), "\n"), (PLAIN, "\n")], [1], 0, Selection())
+@example([(titled("a\rb"), "\n"), (PLAIN, "\r\n")], [1], 0, Selection())
 def test_the_short_way_and_the_long_way_make_the_same_rows(
     lines: list[tuple[tuple[str, ...], str]], cuts: list[int], after: int, selection: Selection
 ) -> None:

@@ -19,6 +19,7 @@ from fetcher.manifest.migrations import (
     m8_shards,
     m9_checks_and_runs,
     m10_past_files,
+    m11_passages,
 )
 
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = tuple(
@@ -34,6 +35,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = tuple(
         m8_shards,
         m9_checks_and_runs,
         m10_past_files,
+        m11_passages,
     )
 )
 """By version: those at ``index`` lead from that version to the next."""

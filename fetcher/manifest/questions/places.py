@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from fetcher.manifest.listed import APART, JOINED, LAYOUT
 from fetcher.manifest.questions.common import (
     LOST,
     NONE,
@@ -21,6 +22,7 @@ from fetcher.manifest.questions.common import (
 )
 from fetcher.model import State
 from fetcher.policy import uploads
+from fetcher.policy.licences import COLUMNS as LICENCE_COLUMNS
 
 SIZE_CLASSES: Final = (30_000, 100_000, 300_000, 1_000_000, 3_000_000, 10_000_000)
 
@@ -87,19 +89,19 @@ def group_cases(groups: Iterable[tuple[str, Sequence[str], Sequence[str]]]) -> s
     return f"CASE {' '.join(whens)} ELSE {quoted(OTHERS)} END" if whens else quoted(OTHERS)
 
 
-_LICENCE_COLUMNS: Final = ("license", "licence", "licenseurl", "license_url", "license url")
-
-
 def licences(present: Sequence[State]) -> Question:
-    names = within(quoted(name) for name in _LICENCE_COLUMNS)
+    names = within(quoted(name) for name in LICENCE_COLUMNS)
     counted = f"""WITH place AS MATERIALIZED (
-    SELECT l.id AS layout_id, '$[' ||
-        (SELECT key FROM json_each(l.name) WHERE lower(value) IN {names} LIMIT 1) || ']' AS at
+    SELECT l.id AS layout_id,
+        (SELECT key FROM json_each(l.name) WHERE lower(value) IN {names} LIMIT 1) AS at
     FROM layouts AS l
 ), told AS (
-    SELECT a.state, iif(p.at IS NULL, NULL, json_extract(d.extra, p.at)) AS member
-    FROM assets AS a JOIN details AS d ON d.asset_id = a.asset_id
-    JOIN place AS p ON p.layout_id = d.layout_id
+    SELECT a.state, CASE
+            WHEN p.at IS NULL THEN NULL
+            WHEN d.asset_id IS NULL THEN iif(g.apart = p.at, {APART}, NULL)
+            ELSE json_extract(d.extra, '$[' || p.at || ']')
+        END AS member
+    FROM assets AS a {JOINED} JOIN place AS p ON p.layout_id = {LAYOUT}
 ), counted AS (
     SELECT iif(typeof(member) = 'integer', (SELECT name FROM texts WHERE id = member), member)
         AS licence, state, count(*) AS n
