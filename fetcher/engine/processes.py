@@ -14,6 +14,10 @@ What was there when it died is suspected (``fetcher.policy.suspects``): one work
 kept out of the others' work for as long as there are suspects to be sent, and has few of them or
 one at a time, those first that most speaks against. Which of them is why workers die is reported as
 ``crashed``. A worker whose run has gone ends at once.
+
+A worker that hangs, stopped by a signal or lost in a library, would keep what it has for ever. But
+nothing keeps its event loop for long: so one that has said nothing for a while is asked whether it
+is there, and killed if it does not answer.
 """
 
 from __future__ import annotations
@@ -35,6 +39,7 @@ from fetcher.engine.worker import (
     Broke,
     Close,
     Closed,
+    Ping,
     Reach,
     Reached,
     Turn,
@@ -58,6 +63,10 @@ die over what others have died over alone are not among them: soon a culprit wil
 FIRST_WAIT: Final = 0.25
 LONGEST_WAIT: Final = 30.0
 """Seconds until a worker's place is filled again when that was in vain twice, and at most."""
+SILENCE: Final = 20.0
+"""Seconds after which a worker that has something to do is asked whether it is there."""
+HANGS: Final = 60.0
+"""Seconds for an answer. Not to have one is to hang, not to be slow."""
 _LOOK: Final = 0.5
 _GROUPS_REMEMBERED: Final = 4_096
 
@@ -71,6 +80,8 @@ class _Worker:
     """It has ended something."""
     heard: float = 0.0
     """When it last said something, or was told to end; by the loop's clock."""
+    owes: float | None = None
+    """Since when it owes a sign of life."""
     courier: Courier = field(init=False)
     out: dict[int, bool] = field(default_factory=dict)
     """Errands that it has not reported the end of: whether their images have arrived."""
@@ -105,6 +116,7 @@ class ProcessCrew:
         self._ends = asyncio.Event()
         """It is closing."""
         self._burying: set[asyncio.Task[None]] = set()
+        self._watch: asyncio.TimerHandle | None = None
 
     async def start(self, deliver: Deliver, broken: Broken) -> None:
         self._deliver = deliver
@@ -113,6 +125,8 @@ class ProcessCrew:
             await self._engage(one)
 
     def send(self, errand: Errand) -> None:
+        if self._watch is None:
+            self._watch_over()
         if not self._workers:
             nobody = Report(
                 errand.asset.asset_id, Fault("worker-lost", "no worker process is left")
@@ -173,6 +187,8 @@ class ProcessCrew:
         """By one worker: all of them are on the same machine."""
         if not self._workers:
             return False
+        if self._watch is None:
+            self._watch_over()
         worker = self._workers[0]
         asked = asyncio.get_running_loop().create_future()
         worker.asked.append(asked)
@@ -193,6 +209,8 @@ class ProcessCrew:
             self._closing = True
             self._until = now + patience
             self._ends.set()
+            if self._watch is not None:
+                self._watch.cancel()
             unsent = [Report(e.asset.asset_id, Abandoned()) for e in self._for_the_cell]
             self._for_the_cell.clear()
             self._hand_on(unsent)
@@ -207,6 +225,24 @@ class ProcessCrew:
             await asyncio.to_thread(worker.hired.see_off)
         if self._burying:  # of those that died meanwhile
             await asyncio.wait(self._burying)
+
+    def _watch_over(self) -> None:
+        if not self._closing:  # which has its own end of patience
+            self._watch = asyncio.get_running_loop().call_later(SILENCE, self._look_after)
+
+    def _look_after(self) -> None:
+        """See to those that hang, for as long as any has something to do."""
+        now = asyncio.get_running_loop().time()
+        self._watch = None
+        for worker in self._workers:
+            if worker.owes is not None:
+                if now - worker.owes > HANGS:
+                    worker.hired.kill()
+            elif (worker.out or worker.asked) and now - worker.heard > SILENCE:
+                worker.owes = now
+                worker.courier.send(Ping())
+        if any(worker.out or worker.asked for worker in self._workers):
+            self._watch_over()
 
     async def _until_gone(self, worker: _Worker) -> None:
         """It takes its leave, or it hangs: who is still landing says so now and then."""
@@ -246,6 +282,7 @@ class ProcessCrew:
 
     def _heard(self, worker: _Worker, messages: Sequence[Any]) -> None:
         worker.heard = asyncio.get_running_loop().time()
+        worker.owes = None
         reports: list[Report] = []
         for message in map(unpack, messages):
             if isinstance(message, Report):

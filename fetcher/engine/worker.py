@@ -44,6 +44,16 @@ class Reached:
 
 
 @dataclass(frozen=True, slots=True)
+class Ping:
+    """To a worker: say whether you are there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """From a worker: it is."""
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """To a worker: the answer to ``Step.READY``."""
 
@@ -127,6 +137,8 @@ class _Service:
             elif isinstance(message, Turn):
                 tell = self._crew.may_send if message.may_send else self._crew.turn_back
                 tell(message.asset_id)
+            elif isinstance(message, Ping):
+                self._courier.send(Pong())
             elif isinstance(message, Reach):
                 self._questions.put_nowait(message)
             elif isinstance(message, Abandon):

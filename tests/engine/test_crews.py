@@ -448,6 +448,44 @@ class TestProcessCrew(CrewSuite):
         assert book.ended == 8
         assert not any(worker.lives for worker in force.workers)
 
+    async def test_a_worker_that_hangs_is_killed_and_what_it_has_returns(
+        self, crew: ProcessCrew, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Else a run would never end. The other one has as much to do, and says so."""
+        monkeypatch.setattr(processes, "SILENCE", 0.05)
+        monkeypatch.setattr(processes, "HANGS", 3.0)
+        book = Book(crew)
+        await book.start()
+        for n in range(8):
+            crew.send(errand(n, "never"))
+        hangs, lives = crew._workers
+        assert hangs.hired.pid is not None
+        os.kill(hangs.hired.pid, signal.SIGSTOP)
+        await book.until_ended(len(hangs.out))
+        assert {r.asset_id for r in book.reports} == set(hangs.out)
+        assert {r.result for r in book.reports if isinstance(r.result, Fault)} == {
+            Fault("worker-lost", f"worker process {hangs.hired.pid} died")
+        }
+        assert hangs.hired.exit_code == -signal.SIGKILL
+        assert lives.hired.lives
+        await crew.close(0.0)
+
+    async def test_a_silent_worker_is_asked_and_one_without_work_is_not(
+        self, crew: ProcessCrew, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(processes, "SILENCE", 0.01)
+        await Book(crew).start()
+        crew.send(errand(1, "never"))
+        (asked,) = (worker for worker in crew._workers if worker.out)
+        (idle,) = (worker for worker in crew._workers if not worker.out)
+        since, signs = idle.heard, set[float]()
+        async with asyncio.timeout(PATIENCE):
+            while len(signs) < 4:
+                signs.add(asked.heard)
+                await asyncio.sleep(0.01)
+        assert idle.heard == since
+        await crew.close(0.0)
+
     async def test_a_worker_that_says_something_does_not_hang(
         self, crew: ProcessCrew, monkeypatch: pytest.MonkeyPatch
     ) -> None:
