@@ -27,7 +27,7 @@ from itertools import chain, islice
 from typing import Final, NamedTuple, Protocol
 from zlib import crc32
 
-from fetcher.checking.ahead import Ahead
+from fetcher.ahead import Ahead
 from fetcher.checking.files import Examiner, Record
 from fetcher.checking.folders import Name, behind, walk
 from fetcher.checking.workers import Result, Workers

@@ -17,8 +17,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar, cast
 
+from fetcher.ahead import Ahead
 from fetcher.errors import SourceError
-from fetcher.source.ahead import ahead
 
 Info = TypeVar("Info", bound=tarfile.TarInfo)
 
@@ -26,6 +26,8 @@ CHUNK: Final = 32 * 1024
 """Larger is slower: text that holds one rare character takes four bytes for each of its own."""
 _LARGE: Final = 8 * CHUNK
 """Of what a thread hands over: each time it may wait for its turn."""
+AHEAD: Final = 16 * _LARGE
+"""Unpacked bytes that wait at most."""
 GZIP_MAGIC: Final = b"\x1f\x8b"
 TAR_BLOCK: Final = tarfile.BLOCKSIZE
 
@@ -84,12 +86,24 @@ def peek(chunks: Iterator[bytes], size: int) -> tuple[bytes, Iterator[bytes]]:
 
 def unpacked(chunks: Iterator[bytes], *, on_thread: bool = False) -> Iterator[bytes]:
     """The content of a gzip file, or of any other file as it is; ``on_thread`` unpacks it
-    ``ahead``.
+    ``unpacked_ahead``.
     """
     magic, chunks = peek(chunks, len(GZIP_MAGIC))
     if magic != GZIP_MAGIC:
         return chunks
-    return ahead(gunzip(chunks, _LARGE), CHUNK) if on_thread else gunzip(chunks)
+    return unpacked_ahead(gunzip(chunks, _LARGE), CHUNK) if on_thread else gunzip(chunks)
+
+
+def unpacked_ahead(chunks: Iterator[bytes], size: int) -> Iterator[bytes]:
+    """The same bytes in chunks of up to ``size``, unpacked by a thread of its own.
+
+    zlib does its work without the interpreter, so on a second core it costs nobody any time. For a
+    process that does nothing else: where a loop answers others, the thread takes turns from it.
+    """
+    with Ahead(lambda _: (chunk for chunk in chunks), len, room=AHEAD) as large:
+        for chunk in large:
+            for at in range(0, len(chunk), size):
+                yield chunk[at : at + size]
 
 
 def gunzip(chunks: Iterable[bytes], most: int = CHUNK) -> Iterator[bytes]:

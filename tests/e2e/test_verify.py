@@ -180,7 +180,7 @@ def test_what_lies_where_runs_write_is_named_and_left_there(
 def test_folders_are_gone_through_beside_the_comparing_unless_that_moves_what_is_there(
     options: tuple[str, ...], order: list[str], site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fetcher.checking.ahead import Ahead  # noqa: PLC0415
+    from fetcher.ahead import Ahead  # noqa: PLC0415
     from fetcher.checking.check import Check  # noqa: PLC0415
 
     harm = damage.plant(site)

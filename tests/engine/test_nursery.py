@@ -54,10 +54,7 @@ def nurse() -> Iterator[Nursery]:
 
 
 def until_ended(worker: Hired) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while worker.lives:
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
+    assert worker._has_ended(PATIENCE)
 
 
 def open_in(worker: Hired) -> list[str]:

@@ -40,7 +40,7 @@ class Ahead(Generic[T]):
         self._left = False
         self._ended = False
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._go, name="ahead")
+        self._thread = threading.Thread(target=self._go, name="ahead", daemon=True)
 
     def __enter__(self) -> Self:
         return self

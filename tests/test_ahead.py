@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fetcher.checking.ahead import Ahead
+from fetcher.ahead import Ahead
 
 
 @given(st.lists(st.integers(1, 5), max_size=40), st.integers(1, 8))
@@ -41,8 +41,10 @@ def test_it_goes_ahead_when_started_and_not_before() -> None:
         ahead.start()
         assert made.wait(60)
         assert list(ahead) == [1]
+    made.clear()
     with Ahead(make, lambda _: 1, room=1):
-        pass  # nobody wanted anything, and there is no thread to wait for
+        """Nobody wants anything."""
+    assert not made.is_set()
 
 
 @pytest.mark.parametrize("after", [0, 1, 3])
