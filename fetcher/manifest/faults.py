@@ -65,6 +65,13 @@ def explain(error: sqlite3.Error, path: Path) -> FetcherError | None:
             fault_code="disk-full",
             hint="Free some space, then give the same command again; nothing settled is lost.",
         )
+    if extended == sqlite3.SQLITE_READONLY_ROLLBACK:
+        return ManifestUnusableError(
+            f"A run was killed in the middle of a write to the manifest {path}; its file that ends "
+            "in -journal tells how to take that back, which a command that only reads may not do.",
+            hint="Give the run's command again, or fetcher verify DIR: whichever writes next puts "
+            "the manifest right. Leave the file that ends in -journal where it is.",
+        )
     match extended & _PRIMARY:
         case sqlite3.SQLITE_IOERR:
             return StoreError(

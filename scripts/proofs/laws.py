@@ -1,7 +1,7 @@
 """DESIGN's laws, checked from outside: by what lies in DIR, and by nothing of fetcher's own code.
 
-A manifest is looked at in a copy, with its write-ahead log, so that looking changes nothing: after
-a kill the next run finds what the killed one left.
+A manifest is looked at in a copy, with its log or journal, so that looking changes nothing: after a
+kill the next run finds what the killed one left.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from typing import Final
 LASTING: Final = frozenset({"manifest.sqlite", "images", "mismatched", "shards"})
 """What may lie in DIR when no run is on."""
 _PASSING: Final = frozenset(
-    {"manifest.sqlite-wal", "manifest.sqlite-shm", "manifest.sqlite.lock", ".partial"}
+    {f"manifest.sqlite{end}" for end in ("-wal", "-shm", "-journal", ".lock")} | {".partial"}
 )
-"""What may lie there besides while a run is on, or after it was killed."""
-_COPIED: Final = ("", "-wal")
+"""What may lie there besides while a run is on, or after it was killed. The journal is SQLite's,
+for the one page that it writes when a run begins its log, and when it folds it at the end."""
+_COPIED: Final = ("", "-wal", "-journal")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import shutil
 import signal
+import sqlite3
 import subprocess
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Final, cast
 
@@ -175,3 +177,40 @@ def test_it_is_no_unusable_command_then() -> None:
 def test_it_does_not_hide_a_fault_of_ours(error: FetcherError) -> None:
     told = ended(Ending(EndReason.LOCAL_FAULT, "No room.", "disk-full"), error)
     assert told == Ending(EndReason.LOCAL_FAULT, f"No room. Besides: {error}", "disk-full")
+
+
+def kill_within_a_page(manifest: Path) -> None:
+    """Leave the manifest as a kill does that comes while SQLite writes without its log: pages of a
+    transaction that did not end, and the journal that takes them back.
+    """
+    journal = manifest.with_name(manifest.name + "-journal")
+    kept = manifest.with_name("kept"), manifest.with_name("kept-journal")
+    with closing(sqlite3.connect(manifest, isolation_level=None)) as connection:
+        connection.execute("PRAGMA cache_size = 2")  # so that pages are written before the end
+        connection.execute("BEGIN EXCLUSIVE")
+        connection.execute("UPDATE assets SET state = 0, attempts = 9")
+        connection.execute("CREATE TABLE unwritten AS SELECT * FROM attempts, tallies")
+        shutil.copyfile(manifest, kept[0])
+        shutil.copyfile(journal, kept[1])
+        connection.execute("ROLLBACK")
+    kept[0].rename(manifest)
+    kept[1].rename(journal)
+
+
+def test_a_kill_while_the_log_was_begun_or_folded(bench: Bench) -> None:
+    """Who only reads says it and touches nothing; who writes takes the half of a write back."""
+    listed = bench.rows(PLAIN)
+    assert bench.mirror(listed).code == 0
+    manifest, images = bench.directory / "manifest.sqlite", bench.images()
+    kill_within_a_page(manifest)
+    names = ("manifest.sqlite", "manifest.sqlite-journal")
+    before = [(bench.directory / name).read_bytes() for name in names]
+    assert laws.breaches(bench.directory) == []
+    for command in ("status", "report"):
+        refused(fetcher(command, bench.directory), 2, "killed in the middle of a write")
+    assert [(bench.directory / name).read_bytes() for name in names] == before
+
+    assert bench.mirror(listed).code == 0
+    assert laws.breaches(bench.directory, finished=True) == []
+    assert bench.images() == images
+    assert len(bench.web.requests) == len(PLAIN)

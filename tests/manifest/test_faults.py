@@ -36,6 +36,7 @@ def sqlite_error(code: int) -> sqlite3.Error:
         (sqlite3.SQLITE_IOERR_FSYNC, StoreError, "disk-error"),
         (sqlite3.SQLITE_READONLY, StoreError, "disk-error"),
         (sqlite3.SQLITE_READONLY_DIRECTORY, StoreError, "disk-error"),
+        (sqlite3.SQLITE_READONLY_ROLLBACK, ManifestUnusableError, None),
         (sqlite3.SQLITE_BUSY, ManifestError, None),
         (sqlite3.SQLITE_BUSY_SNAPSHOT, ManifestError, None),
         (sqlite3.SQLITE_CORRUPT, ManifestError, None),
