@@ -151,10 +151,12 @@ class Validators(NamedTuple):
 
 
 class Body(NamedTuple):
-    """The bytes of a response: in memory (``data``) or in a spool file (``path``); never both."""
+    """The bytes of a response: in memory (``data``, not to be changed any more) or in a spool file
+    (``path``); never both.
+    """
 
     size: int
-    data: bytes | None = None
+    data: bytes | bytearray | None = None
     path: Path | None = None
 
 

@@ -197,7 +197,7 @@ class Consent:
             fault = Fault("content-coding", obstacle, arrival.http_status)
             self._failed(job, fault, now, wait)
             return
-        text = unpacking.beginning(label, data, robots.MAX_BYTES)
+        text = unpacking.beginning(label, bytes(data), robots.MAX_BYTES)
         self._told(job, robots.rules_for(self._rule.token, text))
 
     def _redirected(self, job: Job, redirect: Redirect, now: float) -> None:

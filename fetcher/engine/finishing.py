@@ -113,7 +113,7 @@ class Finisher:
         """
         body, label = arrival.body, arrival.content_encoding or ""
 
-        def chunks() -> Iterable[bytes]:
+        def chunks() -> Iterable[bytes | bytearray]:
             return (body.data,) if body.data is not None else chunks_of(body)
 
         found = unpacking.measure(label, chunks, self._rules.max_bytes)

@@ -31,7 +31,7 @@ def measure(arrivals: Sequence[Arrival]) -> list[Receipt]:
     for arrival in arrivals:
         if arrival.body.data is not None:
             data, md5 = next(in_memory)
-            size, head = len(data), data[: sniff.HEAD]
+            size, head = len(data), bytes(data[: sniff.HEAD])
         else:
             file = next(files)
             size, md5, head = file.size, file.md5.digest(), file.head

@@ -21,7 +21,7 @@ from fetcher.policy.oserrors import disk_fault
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _MODE: Final = 0o644
 
-Chunks = Callable[[], Iterable[bytes]]
+Chunks = Callable[[], Iterable[bytes | bytearray]]
 """The bytes as they came, from the first on."""
 
 

@@ -48,7 +48,7 @@ class _Decoder(Protocol):
     def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
 
 
-TakeOff = Callable[[Iterable[bytes]], Iterator[bytes]]
+TakeOff = Callable[[Iterable[bytes | bytearray]], Iterator[bytes]]
 
 
 def decoder(label: str) -> TakeOff | None:
@@ -95,7 +95,7 @@ def _library(*names: str) -> Any:
     return None
 
 
-def _gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def _gunzip(chunks: Iterable[bytes | bytearray]) -> Iterator[bytes]:
     """One member or more (RFC 1952 section 2.2); zeros after them are padding."""
     member: _Decoder | None = None
     members = 0
@@ -112,7 +112,7 @@ def _gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
     _require_end(member)
 
 
-def _inflate(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def _inflate(chunks: Iterable[bytes | bytearray]) -> Iterator[bytes]:
     """The zlib format (RFC 1950), as the name means; or bare, as some servers have it."""
     rest = iter(chunks)
     first = b""
@@ -126,7 +126,7 @@ def _inflate(chunks: Iterable[bytes]) -> Iterator[bytes]:
     _require_end(whole)
 
 
-def _unbrotli(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def _unbrotli(chunks: Iterable[bytes | bytearray]) -> Iterator[bytes]:
     """RFC 7932. Windows are 16 MiB at most."""
     brotli = _library(*_LIBRARIES["br"])
     stream = brotli.Decompressor()
@@ -147,7 +147,7 @@ def _unbrotli(chunks: Iterable[bytes]) -> Iterator[bytes]:
         raise CodingError("it ends too early")
 
 
-def _unzstd(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def _unzstd(chunks: Iterable[bytes | bytearray]) -> Iterator[bytes]:
     """One frame or more (RFC 8878 section 3)."""
     zstd = _library(*_LIBRARIES["zstd"])
     options = {zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW}
@@ -170,11 +170,11 @@ def _unzstd(chunks: Iterable[bytes]) -> Iterator[bytes]:
         raise CodingError("it ends too early")
 
 
-def _cut(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def _cut(chunks: Iterable[bytes | bytearray]) -> Iterator[bytes]:
     """In pieces: what a decoder leaves of its input, it copies whenever it gives something."""
     for chunk in chunks:
         for start in range(0, len(chunk), PIECE):
-            yield chunk[start : start + PIECE]
+            yield bytes(chunk[start : start + PIECE])
 
 
 def _one_more(members: int) -> int:

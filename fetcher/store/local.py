@@ -32,7 +32,7 @@ from fetcher.store.directories import Directories
 from fetcher.store.durability import Durability, Mode, RenameOnly, durability
 from fetcher.store.names import PARTIAL, check_key, check_name
 from fetcher.store.room import Room
-from fetcher.store.system import System
+from fetcher.store.system import Bytes, System
 from fetcher.store.trouble import store_error, wrong_length
 
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -274,7 +274,7 @@ class LocalStore:
 
     # Staging.
 
-    def _write_new(self, path: str, data: bytes) -> None:
+    def _write_new(self, path: str, data: Bytes) -> None:
         descriptor = self._open_new(path)
         reached(Point.TEMPORARY_OPENED)
         try:

@@ -22,7 +22,7 @@ from typing import Final
 from fetcher.killpoints import Point, reached
 from fetcher.model import Body, Slot
 from fetcher.policy import tar
-from fetcher.store.system import System
+from fetcher.store.system import Bytes, System
 
 _OPEN: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW: Final = _OPEN | os.O_CREAT | os.O_EXCL
@@ -129,7 +129,7 @@ class Shard:
 
     def write(self) -> None:
         """All that is staged, and the end of the archive."""
-        at, parts = self.end, list[bytes | memoryview]()
+        at, parts = self.end, list[Bytes]()
         for entry in self._entries:
             size = entry.body.size
             if entry.dead:
@@ -181,7 +181,7 @@ class Shard:
             if self._descriptor != _PARKED:
                 self.park()
 
-    def _put(self, parts: Sequence[bytes | memoryview], at: int) -> int:
+    def _put(self, parts: Sequence[Bytes], at: int) -> int:
         """Write ``parts`` at ``at``; where they end."""
         left = list(parts)
         while left:

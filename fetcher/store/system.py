@@ -52,13 +52,17 @@ _FADVISE: Final[Callable[[int, int, int, int], None] | None] = getattr(os, "posi
 """Not on macOS."""
 
 
+Bytes = bytes | bytearray | memoryview
+"""What can be written."""
+
+
 @dataclass(frozen=True, slots=True)
 class System:
     """The real calls, unless given others."""
 
     open: Callable[..., int] = os.open
-    write: Callable[[int, bytes | memoryview], int] = os.write
-    pwritev: Callable[[int, Sequence[bytes | memoryview], int], int] = os.pwritev
+    write: Callable[[int, Bytes], int] = os.write
+    pwritev: Callable[[int, Sequence[Bytes], int], int] = os.pwritev
     ftruncate: Callable[[int, int], None] = os.ftruncate
     close: Callable[[int], None] = os.close
     fsync: Callable[[int], None] = os.fsync

@@ -17,7 +17,7 @@ import os
 import stat
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Literal, Self, cast
+from typing import Final, Literal, Self, TypeGuard, cast
 
 import aiofiles
 from aiofiles.threadpool.binary import AsyncBufferedIOBase
@@ -50,7 +50,7 @@ class Intake:
         self._spool = spool
         self._memory = memory
         self._gather = min(FLUSH, memory)
-        self._chunks: list[bytes] = []
+        self._chunks: list[bytes | bytearray] = []
         self._buffered = 0
         self._file: AsyncBufferedIOBase | None = None
         self._resume = resume
@@ -84,11 +84,15 @@ class Intake:
             if not self._handed_on:
                 remove(self._spool)
 
-    def holds(self, length: int | None) -> bool:
+    def holds(self, length: int | None) -> TypeGuard[int]:
         """Whether a body of ``length`` bytes stays in memory, even if it comes all at once."""
-        return length is not None and length <= min(AT_ONCE, self._memory) and self._resume is None
+        return self.has_room(length) and length <= AT_ONCE
 
-    def add(self, chunk: bytes) -> bool:
+    def has_room(self, length: int | None) -> TypeGuard[int]:
+        """Whether a body of ``length`` bytes stays in memory."""
+        return length is not None and length <= self._memory and self._resume is None
+
+    def add(self, chunk: bytes | bytearray) -> bool:
         """Take ``chunk``; ``True`` asks for a ``flush`` before the next one."""
         if len(self._chunks) == PIECES:
             self._chunks[:] = [b"".join(self._chunks)]

@@ -13,12 +13,16 @@ its body is as long as declared, and the connection is not used again.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any, Final
 
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http import HttpProcessingError, RawResponseMessage
 from aiohttp.streams import StreamReader
+
+from fetcher.transport.inflow import Inflow
+from fetcher.transport.intake import AT_ONCE
 
 INTERIM_AT_MOST: Final = 16
 """Interim (1xx) answers before the one that counts."""
@@ -43,6 +47,8 @@ class Wire(ResponseHandler):
         self._interim = 0
         self._came = 0
         self._edge = b""
+        self._parsed = 0
+        self._inflow: Inflow | None = None
         self.heard = False
         """Set when anything comes; whoever looks at it takes it back."""
 
@@ -77,6 +83,7 @@ class Wire(ResponseHandler):
         self._answer = None
         self._interim = 0
         self._came = 0
+        self._parsed = 0
         self._edge = b""
 
     def data_received(self, data: bytes) -> None:
@@ -96,7 +103,54 @@ class Wire(ResponseHandler):
         while data and self._answer is None and self._exception is None:
             data = self._take_head(data)
         if data and self._exception is None:
+            self._parsed += len(data)
             super().data_received(data)
+            if self._parsed == len(data) > AT_ONCE and self.may_flow():
+                # The loop would read on at once. Who takes what there is lets it, into its place.
+                self.pause_reading()
+
+    def may_flow(self) -> bool:
+        """Whether the parser is in the middle of a body, and has passed on all that came of it. If
+        its length is declared, the rest can do without parsing: the parser refuses a length beside
+        a Transfer-Encoding.
+        """
+        answer = self._answer
+        return (
+            answer is not None
+            and not answer.is_eof()
+            and answer.exception() is None
+            and answer.total_bytes == self._parsed
+            and self.is_connected()
+        )
+
+    def flow_into(self, room: memoryview) -> Inflow:
+        """Receive right into ``room``, which is as long as what is to come of the body; where
+        ``may_flow``. Whoever awaits its ``done`` gets what the body's stream would have raised.
+        """
+        flow = Inflow(self, room, self._loop.create_future())
+        self._inflow = flow
+        self._hand_over(flow)
+        return flow
+
+    def flowed(self, flow: Inflow, *, whole: bool) -> None:
+        """Bytes came in ``flow``; ``whole``: all of them."""
+        self.heard = True
+        answer = self._answer
+        if not whole or answer is None or flow.done.done():
+            return
+        self._inflow = None
+        self._parser = None  # it still waits for what it has not seen
+        self._hand_over(self)
+        answer.feed_eof()
+        flow.done.set_result(None)
+
+    def _hand_over(self, protocol: asyncio.BaseProtocol) -> None:
+        """Who is told of bytes from now on. How they are read is settled when reading begins."""
+        transport = self.transport
+        assert transport is not None  # noqa: S101  it is connected
+        transport.pause_reading()
+        transport.set_protocol(protocol)
+        transport.resume_reading()
 
     def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
         """The parser's delivery of a head."""
@@ -121,6 +175,9 @@ class Wire(ResponseHandler):
         answer = self._answer
         if answer is not None and not answer.is_eof() and answer.exception() is None:
             answer.set_exception(exc)
+        flow, self._inflow = self._inflow, None
+        if flow is not None and answer is not None and not flow.done.done():
+            flow.done.set_exception(answer.exception() or exc)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """The answer's stream knows its connection; this ends the ring (``faults.let_go``)."""

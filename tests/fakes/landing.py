@@ -53,8 +53,8 @@ class InlineLanding:
     def _result(self, asset: Asset, arrival: Arrival) -> Landed | Refused:
         if self.refuse:
             return Refused(asset.asset_id, self.refuse.pop(0))
-        data = arrival.body.data
-        assert data is not None
+        assert arrival.body.data is not None
+        data = bytes(arrival.body.data)
         measured = verify.digest([data])
         receipt = Receipt(
             measured.size, measured.md5, sniff.sniff(data), arrival.final_url, arrival.http_status

@@ -106,7 +106,7 @@ class MemoryStore:
         if body.path is None:
             if body.data is None or len(body.data) != body.size:
                 raise ValueError("a body has its data or its path, and says its size")
-            return body.data
+            return bytes(body.data)
         data = self.temporaries.get(body.path)
         if data is None:
             try:

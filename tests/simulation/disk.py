@@ -121,7 +121,7 @@ class Disk:
         path = str(body.path) if body.path is not None else f"{SPOOLS}/{name}"
         try:
             if body.data is not None:
-                self._write(path, body.data)
+                self._write(path, bytes(body.data))
             size = len(self.read(path, "stage"))
         except OSError as error:
             self.temporaries.pop(path, None)

@@ -113,7 +113,7 @@ class Owners:
         ask = self._asks[request.asset_id]
         if isinstance(result, Arrival):
             assert result.body.data is not None
-            self._hear(ask, self._scenario.robots[result.body.data])
+            self._hear(ask, self._scenario.robots[bytes(result.body.data)])
         elif isinstance(result, Redirect):
             if self._leads_on(request.url, result.target, ask.hops):
                 ask.url, ask.hops = result.target, ask.hops + 1

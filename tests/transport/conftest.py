@@ -18,6 +18,9 @@ from fetcher.transport.client import HttpTransport
 from tests.transport.harness import MakeRig, Rig, options
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+BYTES_AND_THEIR_END = frozenset(
+    {"test_answers", "test_connections", "test_resuming", "test_hostile", "test_inflow"}
+)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -26,7 +29,7 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, LoopFactory
     the loops read, and tell of a connection's end, in different portions.
     """
     factories: dict[str, LoopFactory] = {"uvloop": uvloop.new_event_loop}
-    if item.path.stem in ("test_answers", "test_connections", "test_resuming", "test_hostile"):
+    if item.path.stem in BYTES_AND_THEIR_END:
         factories["asyncio"] = asyncio.new_event_loop
     return factories
 

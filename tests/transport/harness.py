@@ -118,8 +118,7 @@ def options(**changes: Any) -> TransportOptions:
 def bytes_of(arrival: Arrival) -> bytes:
     body = arrival.body
     assert (body.data is None) != (body.path is None)
-    data = body.data if body.path is None else body.path.read_bytes()
-    assert data is not None
+    data = bytes(body.data) if body.data is not None else Path(body.path or "").read_bytes()
     assert len(data) == body.size
     return data
 

@@ -295,7 +295,7 @@ def expected_of(framing: Framing, end: End, size: int) -> Cut:
             return Cut("stalled", at)
 
 
-@pytest.mark.parametrize(("size", "memory"), [(SIZE, MEMORY), (BIG, SIZE), (SIZE, 0)])
+@pytest.mark.parametrize(("size", "memory"), [(SIZE, MEMORY), (BIG, SIZE), (SIZE, 0), (BIG, BIG)])
 @pytest.mark.parametrize("framing", [Length(), Chunked(), UntilClose()], ids=repr)
 @pytest.mark.parametrize("kind", [Close, Reset, Stall])
 async def test_what_came_before_the_end_is_kept(

@@ -37,14 +37,16 @@ from fetcher.demo.steps import (
 from fetcher.demo.web import Web
 from fetcher.model import Fault
 from fetcher.transport.exchange import Exchange
+from fetcher.transport.inflow import Inflow
 from fetcher.transport.intake import Intake
 from fetcher.transport.requests import Ask
 from fetcher.transport.wire import Wire
 from tests.transport.harness import MEMORY, MakeRig, closed_port
 
-HOLDERS = (Exchange, Intake, Ask, Wire, aiohttp.StreamReader)
+HOLDERS = (Exchange, Inflow, Intake, Ask, Wire, aiohttp.StreamReader)
 """What has, or leads to, the bytes of a body."""
 SHOWN = Picture(20_000)
+LARGE = Picture(600_000)
 TIMES = 2
 
 ENDS: dict[str, Step] = {
@@ -65,7 +67,12 @@ ENDS: dict[str, Step] = {
     "until it is closed": Answer(SHOWN, framing=UntilClose(), end=Close(9_000)),
     "too long a length": Answer(SHOWN, framing=Length(10)),
     "404, closed midway": Answer(SHOWN, 404, end=Close(9_000)),
-    "too large": Answer(Picture(300_000)),
+    "too large": Answer(Picture(1_000_000)),
+    "large": Answer(LARGE),
+    "large, closed midway": Answer(LARGE, end=Close(500_000)),
+    "large, reset midway": Answer(LARGE, end=Reset(500_000)),
+    "large, stalled midway": Answer(LARGE, end=Stall(500_000)),
+    "large, too slow": Answer(LARGE, pace=Trickle(50, 0.01)),
 }
 
 
@@ -99,7 +106,7 @@ async def settled() -> None:
 async def test_no_end_of_an_attempt_leaves_a_ring(
     make_rig: MakeRig, step: Step, memory: int
 ) -> None:
-    rig = make_rig(stall_timeout=0.1, total_timeout=0.2, max_bytes=200_000)
+    rig = make_rig(stall_timeout=0.1, total_timeout=0.2, max_bytes=900_000)
     rig.web.serve("/a.jpg", step)
     await rig.fetch("/a.jpg", memory=memory, expected_size=SHOWN.size)  # what is made once is made
     with uncollected() as alive:
@@ -107,7 +114,7 @@ async def test_no_end_of_an_attempt_leaves_a_ring(
             await rig.fetch("/a.jpg", memory=memory, expected_size=SHOWN.size)
         await settled()
         kept = alive()
-    assert not {"Exchange", "Intake", "Ask"} & kept.keys(), kept
+    assert not {"Exchange", "Inflow", "Intake", "Ask"} & kept.keys(), kept
     # A connection that is kept for the next request knows the last answer's stream.
     assert max(kept.values(), default=0) <= 1, kept
 

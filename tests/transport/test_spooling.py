@@ -87,7 +87,7 @@ def test_any_chunks_in_any_allowance(
             assert taken.size == len(data)
             body = await taken.body()
         assert (body.path is not None) == (resumed > 0 or sum(sizes) > memory)
-        return body.path.read_bytes() if body.path is not None else body.data or b""
+        return body.path.read_bytes() if body.path is not None else bytes(body.data or b"")
 
     assert asyncio.run(take()) == data
 

@@ -1,0 +1,170 @@
+"""Large bodies that are received right into their place: the same bytes, ends and connections."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+
+import pytest
+
+from fetcher.demo.images import picture
+from fetcher.demo.steps import (
+    Answer,
+    Chunked,
+    Close,
+    Framing,
+    Length,
+    Picture,
+    Reset,
+    Stall,
+    Step,
+    Trickle,
+)
+from fetcher.model import Arrival
+from fetcher.transport.intake import AT_ONCE
+from tests.transport.harness import MEMORY, MakeRig, Rig, bytes_of, head_of, served_by, stalling
+
+SIZE = 700_000
+IMAGE = picture("", SIZE)
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
+
+
+@pytest.mark.parametrize("size", [SIZE, MEMORY])
+async def test_a_large_body_that_fits_in_memory_is_not_moved(rig: Rig, size: int) -> None:
+    rig.web.serve("/a", Answer(Picture(size)))
+    for _ in range(3):
+        arrival = await rig.arrival("/a")
+        assert bytes_of(arrival) == picture("", size)
+        assert isinstance(arrival.body.data, bytearray)
+        assert arrival.received == size
+    assert len({request.client for request in rig.web.requests}) == 1
+    assert rig.files() == {}
+
+
+@pytest.mark.parametrize(
+    ("framing", "size", "memory"),
+    [(Length(), AT_ONCE, MEMORY), (Chunked(), SIZE, MEMORY), (Length(), SIZE, SIZE - 1)],
+    ids=["small", "in chunks", "beyond its allowance"],
+)
+async def test_others_come_as_ever(rig: Rig, framing: Framing, size: int, memory: int) -> None:
+    rig.web.serve("/a", Answer(Picture(size), framing=framing))
+    arrival = await rig.arrival("/a", memory=memory)
+    assert bytes_of(arrival) == picture("", size)
+    assert not isinstance(arrival.body.data, bytearray)
+
+
+async def test_wherever_the_stream_is_cut(rig: Rig) -> None:
+    """Between the head and the body, within the head, and in the body, however far."""
+    head = HEAD % SIZE
+    places = (1, len(head) - 1, len(head), len(head) + 1, 100_000, 256_000, SIZE, SIZE + 50)
+    cuts = iter([(a, b) for a, b in itertools.product(places, repeat=2) if a < b])
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await head_of(reader)
+            stream = head + IMAGE
+            first, second = next(cuts)
+            for piece in (stream[:first], stream[first:second], stream[second:]):
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(0.002)
+
+    async with served_by(talk) as port:
+        for _ in range(len(places) * (len(places) - 1) // 2):
+            arrival = await rig.arrival(f"http://127.0.0.1:{port}/a")
+            assert bytes_of(arrival) == IMAGE
+
+
+@pytest.mark.parametrize("surplus", [b"x", b"\r\n", HEAD % 0])
+@pytest.mark.parametrize("late", [False, True])
+async def test_what_comes_behind_it_is_nobody_s_answer(
+    rig: Rig,
+    surplus: bytes,
+    late: bool,  # noqa: FBT001  a column of the table
+) -> None:
+    connections = 0
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        while True:
+            await head_of(reader)
+            writer.write(HEAD % SIZE + IMAGE + (b"" if late else surplus))
+            await writer.drain()
+            if late:
+                await asyncio.sleep(0.02)
+                writer.write(surplus)
+                await writer.drain()
+
+    async with served_by(talk) as port:
+        for _ in range(3):
+            arrival = await rig.arrival(f"http://127.0.0.1:{port}/a")
+            assert bytes_of(arrival) == IMAGE
+            await asyncio.sleep(0.05 if late else 0)
+    assert connections == 3
+
+
+ENDS: dict[str, tuple[Step, str]] = {
+    "closed": (Answer(Picture(SIZE), end=Close(600_000)), "truncated"),
+    "reset": (Answer(Picture(SIZE), end=Reset(600_000)), "connection-reset"),
+    "a byte too few": (Answer(Picture(SIZE), end=Close(SIZE - 1)), "truncated"),
+    "too long a length": (Answer(Picture(SIZE), framing=Length(10)), "truncated"),
+}
+
+
+@pytest.mark.parametrize(("step", "code"), ENDS.values(), ids=ENDS)
+async def test_what_came_is_kept_and_gone_on_with(rig: Rig, step: Step, code: str) -> None:
+    rig.web.serve("/a", step, Answer(Picture(SIZE)))
+    fault = await rig.fault("/a")
+    assert fault.code == code
+    assert fault.partial is not None
+    assert fault.partial.size == fault.received
+    assert rig.spool.read_bytes() == IMAGE[: fault.received]
+    assert bytes_of(await rig.arrival("/a", partial=fault.partial)) == IMAGE
+
+
+async def test_silence_is_told_and_what_came_is_kept(make_rig: MakeRig) -> None:
+    async def holds(rig: Rig) -> None:
+        rig.web.serve("/a", Answer(Picture(SIZE), end=Stall(650_000)))
+        fault = await rig.fault("/a")
+        assert (fault.code, fault.received) == ("stalled", 650_000)
+        assert rig.spool.read_bytes() == IMAGE[:650_000]
+
+    await stalling(make_rig, holds)
+
+
+async def test_a_slow_body_that_goes_on_is_not_silent(make_rig: MakeRig) -> None:
+    """Four pauses, together longer than the silence that is allowed."""
+    rig = make_rig(stall_timeout=1.0)
+    rig.web.serve("/a", Answer(Picture(SIZE), pace=Trickle(SIZE // 5, 0.4)))
+    assert bytes_of(await rig.arrival("/a")) == IMAGE
+
+
+async def test_one_that_never_ends_has_its_time(make_rig: MakeRig) -> None:
+    rig = make_rig(total_timeout=0.3)
+    rig.web.serve("/a", Answer(Picture(SIZE), pace=Trickle(1_000, 0.02)))
+    fault = await rig.fault("/a")
+    assert fault.code == "total-timeout"
+    assert fault.partial is not None
+    assert fault.partial.size == fault.received > 0
+
+
+async def test_a_cancelled_one_costs_its_connection_and_nothing_else(rig: Rig) -> None:
+    rig.web.serve("/a", Answer(Picture(SIZE), end=Stall(600_000)), Answer(Picture(SIZE)))
+    fetching = asyncio.create_task(rig.fetch("/a"))
+    await asyncio.sleep(0.1)
+    fetching.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await fetching
+    assert rig.files() == {}
+    assert bytes_of(await rig.arrival("/a")) == IMAGE
+    assert len({request.client for request in rig.web.requests}) == 2
+
+
+async def test_two_at_once_have_a_place_each(rig: Rig) -> None:
+    for name in "abcdef":
+        rig.web.serve(f"/{name}", Answer(Picture(SIZE, name), pace=Trickle(SIZE // 7, 0.001)))
+    got = await asyncio.gather(*(rig.fetch(f"/{name}") for name in "abcdef"))
+    for name, result in zip("abcdef", got, strict=True):
+        assert isinstance(result, Arrival), result
+        assert bytes_of(result) == picture(name, SIZE)
