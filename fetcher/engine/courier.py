@@ -53,13 +53,24 @@ class Courier(asyncio.Protocol):
         """Never blocks, and never fails: ``lost`` is what tells that nobody reads it."""
         self._outbox.append(message)
         if len(self._outbox) == 1:
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
 
     def close(self) -> None:
         """Send what is waiting, then hang up."""
-        self._flush()
+        self.flush()
         if self._transport is not None:
             self._transport.close()
+
+    def flush(self) -> None:
+        """Send what is waiting now: who knows that nothing will join it in this turn need not wait
+        for its end, behind all that the loop hears of meanwhile.
+        """
+        if not self._outbox:
+            return
+        batch = pickle.dumps(self._outbox, pickle.HIGHEST_PROTOCOL)
+        self._outbox = []
+        if self._transport is not None:
+            self._transport.write(_LENGTH.pack(len(batch)) + batch)
 
     # What the event loop calls.
 
@@ -85,14 +96,6 @@ class Courier(asyncio.Protocol):
         self._transport = None
         lost, self._lost, self._receive = self._lost, _nobody, _nobody
         lost()  # and no ring of the courier and who listened is left
-
-    def _flush(self) -> None:
-        if not self._outbox:
-            return
-        batch = pickle.dumps(self._outbox, pickle.HIGHEST_PROTOCOL)
-        self._outbox = []
-        if self._transport is not None:
-            self._transport.write(_LENGTH.pack(len(batch)) + batch)
 
 
 def _nobody(*_: Any) -> None:

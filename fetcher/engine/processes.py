@@ -298,6 +298,8 @@ class ProcessCrew:
             self._hand_on(reports)
         if worker is self._cell:
             self._fill_cell()
+        for one in self._workers:
+            one.courier.flush()
 
     def _note(self, worker: _Worker, report: Report) -> None:
         if isinstance(report.result, Arrived):

@@ -154,6 +154,8 @@ class _Service:
     def _deliver(self, reports: Sequence[Report]) -> None:
         for report in reports:
             self._courier.send(pack_report(report))
+        if len(reports) > 1:  # they landed together, and nothing else of this turn will
+            self._courier.flush()
 
     def _broken(self, error: BaseException) -> None:
         self._courier.send(Broke("".join(traceback.format_exception(error))))

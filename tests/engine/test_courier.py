@@ -59,3 +59,19 @@ async def test_nobody_there_is_no_error() -> None:
     here.send("anybody?")
     await asyncio.sleep(0.01)
     here.close()
+
+
+async def test_what_is_flushed_goes_at_once_and_once_only() -> None:
+    ours, theirs = socket.socketpair()
+    batches: list[list[Any]] = []
+    hung_up = asyncio.Event()
+    here = await Courier.over(ours, lambda _: None, lambda: None)
+    await Courier.over(theirs, lambda batch: batches.append(list(batch)), hung_up.set)
+    for n in range(3):
+        here.send(n)
+    here.flush()
+    here.flush()  # there is nothing any more
+    here.send(3)
+    here.close()
+    await hung_up.wait()
+    assert batches == [[0, 1, 2], [3]]
