@@ -14,6 +14,7 @@ import click
 from rich.console import Console
 
 from fetcher.cli import options
+from fetcher.cli.interrupts import uninterrupted
 from fetcher.errors import Exit
 from fetcher.model import Selection
 from fetcher.report.text import counted, printable
@@ -100,8 +101,9 @@ class Asked:
                 "fetch.contact": options.flag("--contact", self.contact),
             },
         )
-        from fetcher.cli.job import Job  # noqa: PLC0415  with the configuration, see options
-        from fetcher.source.ids import read_ids  # noqa: PLC0415
+        with uninterrupted():
+            from fetcher.cli.job import Job  # noqa: PLC0415  with the configuration, see options
+            from fetcher.source.ids import read_ids  # noqa: PLC0415
 
         chosen = loaded.config.run.subsets
         return Job(

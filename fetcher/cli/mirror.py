@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from fetcher.cli import asking, early
+from fetcher.cli.interrupts import uninterrupted
 
 
 @click.command()
@@ -22,13 +23,15 @@ def mirror(**given: Any) -> int:
     asked = asking.Asked(**given)
     with early.nursery_of_workers() as nursery:
         job = asked.job()
-        from fetcher.cli.crewing import crewed  # noqa: PLC0415  it loads while this does
+        with uninterrupted():
+            from fetcher.cli.crewing import crewed  # noqa: PLC0415  it loads while this does
 
         with crewed(job, nursery) as crew:
-            from rich.console import Console  # noqa: PLC0415  as well
+            with uninterrupted():
+                from rich.console import Console  # noqa: PLC0415  as well
 
-            from fetcher.cli.mirroring import run  # noqa: PLC0415
-            from fetcher.report import status as status_report  # noqa: PLC0415
+                from fetcher.cli.mirroring import run  # noqa: PLC0415
+                from fetcher.report import status as status_report  # noqa: PLC0415
 
             errors = asked.console()
             result = run(job, crew, errors)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from fetcher.cli.interrupts import uninterrupted
+
 if TYPE_CHECKING:
     from fetcher.config import Flag, LoadedConfig
 
@@ -57,7 +59,8 @@ def loaded(
     config_file: Path | None, sets: Sequence[str], flags: dict[str, Flag | None]
 ) -> LoadedConfig:
     """The configuration in force. ``flags`` by key; those that were not given are ``None``."""
-    from fetcher.config import load  # noqa: PLC0415  see above
+    with uninterrupted():
+        from fetcher.config import load  # noqa: PLC0415  see above
 
     given = {key: flag for key, flag in flags.items() if flag is not None}
     return load(config_file, sets, given)
@@ -65,7 +68,8 @@ def loaded(
 
 def flag(name: str, value: object) -> Flag | None:
     """``None`` if the option was not given."""
-    from fetcher.config import Flag  # noqa: PLC0415  see above
+    with uninterrupted():
+        from fetcher.config import Flag  # noqa: PLC0415  see above
 
     return Flag(name, value) if value is not None and value != () else None
 

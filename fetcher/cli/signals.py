@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from fetcher.cli.interrupts import is_ignored
+
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 Stop = Callable[[str], None]
@@ -34,16 +36,16 @@ class Signals:
         left to do but to tell of it.
         """
         loop = asyncio.get_running_loop()
-        for number in SIGNALS:
+        before = {each: signal.getsignal(each) for each in SIGNALS if not is_ignored(each)}
+        for number in before:
             loop.add_signal_handler(number, self._on_signal, number.name)
         try:
             yield
         finally:
             signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-            for number in SIGNALS:
+            for number, handler in before.items():
                 loop.remove_signal_handler(number)
-                if self._came:
-                    signal.signal(number, signal.SIG_IGN)
+                signal.signal(number, signal.SIG_IGN if self._came else handler)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
     @contextmanager

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
+from fetcher.cli.interrupts import is_ignored
+
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -19,7 +21,9 @@ def told_to_stop() -> Iterator[list[int]]:
     def on_signal(number: int, _frame: FrameType | None) -> None:
         received.append(number)
 
-    before = {number: signal.signal(number, on_signal) for number in _SIGNALS}
+    before = {
+        number: signal.signal(number, on_signal) for number in _SIGNALS if not is_ignored(number)
+    }
     try:
         yield received
     finally:

@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from fetcher.cli import cli
+from fetcher.cli.commands import cli
 
 
 def _commands(group: click.Group, path: str = "fetcher") -> Iterator[tuple[str, click.Command]]:

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 import click
 import pytest
 
-from fetcher.cli import cli
+from fetcher.cli.commands import cli
 from tests.docs.commands import COMMANDS
 from tests.docs.pages import PAGES, ROOT, Page
 

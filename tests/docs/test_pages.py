@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from fetcher.cli import cli
+from fetcher.cli.commands import cli
 from fetcher.config import KeyDoc, documented_keys
 from fetcher.manifest.database import Database
 from fetcher.model import State

@@ -19,7 +19,7 @@ from unittest.mock import patch
 
 import pytest
 
-from fetcher.cli import main
+from fetcher.cli.commands import main
 from fetcher.demo.tls import Authority
 from scripts.proofs import laws, mirrors
 from scripts.proofs.laws import Image

@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from fetcher.cli import cli
+from fetcher.cli.commands import cli
 from fetcher.demo.steps import Answer, Close, Picture, status
 from fetcher.errors import WorkerBrokeError, WorkersLostError
 from scripts.proofs import family, laws, mirrors

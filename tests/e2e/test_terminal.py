@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from fetcher import cli
+from fetcher.cli import commands
 from fetcher.demo.steps import Answer, Close, Raw, redirect
 from fetcher.events import CooledDown, Draining, Paused
 from fetcher.model import HostBudget, Tally
@@ -124,7 +124,7 @@ def test_a_bug_is_told_harmlessly(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(**_: object) -> None:
         raise RuntimeError(NASTY)
 
-    monkeypatch.setattr(cli.cli, "main", broken)
+    monkeypatch.setattr(commands.cli, "main", broken)
     done = fetcher("status", "x")
     assert done.code == 4
     assert acts(done.err) == []

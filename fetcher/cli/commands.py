@@ -1,0 +1,96 @@
+"""What there is to command, and how each command ends: exit codes are made here."""
+
+from __future__ import annotations
+
+import io
+import sys
+import traceback
+from importlib import import_module
+from typing import Final, NoReturn
+
+import click
+
+from fetcher import __version__
+from fetcher.cli.interrupts import uninterrupted
+from fetcher.errors import Exit, FetcherError, WorkerBrokeError
+from fetcher.report.text import printable
+
+_COMMANDS: Final = {
+    "demo": "fetcher.cli.demo:demo",
+    "plan": "fetcher.cli.plan:plan",
+    "mirror": "fetcher.cli.mirror:mirror",
+    "audit": "fetcher.cli.audit:audit",
+    "verify": "fetcher.cli.verify:verify",
+    "triage": "fetcher.cli.triage:triage",
+    "retry": "fetcher.cli.retry:retry",
+    "status": "fetcher.cli.status:status",
+    "report": "fetcher.cli.report:report",
+    "export": "fetcher.cli.export:export",
+    "config": "fetcher.cli.config:config_group",
+}
+
+
+class _Commands(click.Group):
+    """Loads a command when it is asked for: what all of them need together takes longer to load
+    than most of them take to run.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, name = _COMMANDS[cmd_name].partition(":")
+        with uninterrupted():
+            command: click.Command = getattr(import_module(module), name)
+        return command
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="fetcher")
+def cli() -> None:
+    """Mirror lists of millions of images: polite, resumable, verified.
+
+    New here? `fetcher demo` shows it all in under a minute, without a network.
+    """
+
+
+def main() -> NoReturn:
+    """Run the command line, and turn what it raises into a message and an exit code."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.exceptions.Exit as request:
+        sys.exit(request.exit_code)
+    except click.Abort:
+        sys.exit(Exit.STOPPED)
+    except click.ClickException as error:
+        said = io.StringIO()
+        error.show(said)
+        _echo(said.getvalue())
+        sys.exit(Exit.UNUSABLE)
+    except FetcherError as error:
+        _show(error)
+        sys.exit(error.exit)
+    except WorkerBrokeError as error:  # a bug as well, and where it is tells the worker's traceback
+        _echo(str(error))
+        sys.exit(Exit.OUR_FAULT)
+    except Exception:  # noqa: BLE001  a bug: told in full, and not as one of the promised endings
+        _echo(traceback.format_exc())
+        sys.exit(Exit.OUR_FAULT)
+    sys.exit(code if isinstance(code, int) else Exit.COMPLETE)
+
+
+def _echo(text: str) -> None:
+    for line in text.split("\n")[:-1]:
+        click.echo(printable(line.expandtabs(4)), err=True)  # click indents choices by a tab
+
+
+def _show(error: FetcherError) -> None:
+    for n, line in enumerate(error.sentence.splitlines()):
+        click.echo(f"{'fetcher: ' if n == 0 else '  '}{printable(line)}", err=True)
+    for line in error.hint.splitlines():
+        click.echo(f"  {printable(line)}", err=True)
