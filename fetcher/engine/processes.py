@@ -56,9 +56,10 @@ Broken = Callable[[BaseException], None]
 ALONE: Final = 8
 """Requests in flight to one host group that a worker should have before a second one joins in."""
 GIVE_UP: Final = 8
-"""Workers that may die, or culprits that may be found, one after another before a worker has ended
-anything: more of them say that it is not the images. To be sent or to arrive is no end. Those that
-die over what others have died over alone are not among them: soon a culprit will be found.
+"""Workers that may die with several errands or with none, and errands that workers may have died
+over alone, before anything is ended: more of them say that it is not the images. To be sent or to
+arrive is no end. That workers die over the same one again is no further sign: soon it will be found
+to be a culprit, however many others take turns with it.
 """
 FIRST_WAIT: Final = 0.25
 LONGEST_WAIT: Final = 30.0
@@ -109,7 +110,9 @@ class ProcessCrew:
         self._put_off: list[Report] = []
         """To be delivered, at the latest before the end of what they are about."""
         self._lost_in_a_row = 0
-        self._found_in_a_row = 0
+        """Workers since something was ended, without those that had one errand."""
+        self._alone: set[int] = set()
+        """What those had."""
         self._closing = False
         self._until = 0.0
         """When the workers' time is over."""
@@ -308,7 +311,8 @@ class ProcessCrew:
             del worker.out[report.asset_id]
             if not isinstance(report.result, Abandoned | TurnedBack):
                 worker.of_use = True
-                self._lost_in_a_row = self._found_in_a_row = 0
+                self._lost_in_a_row = 0
+                self._alone.clear()
             if self._suspects.deaths and comes_through(report.result):
                 self._suspects.cleared(report.asset_id)
 
@@ -354,21 +358,22 @@ class ProcessCrew:
         lost += [_lost_with(worker, e.asset.asset_id, arrived=False) for e in waiting]
         self._hand_on(lost)
         if not hopeless:
-            await self._replace(0 if worker.of_use else worker.vain + 1)
+            of_use = worker.of_use or culprit is not None
+            await self._replace(0 if of_use else worker.vain + 1)
 
     def _judge(self, worker: _Worker, exit_code: int | None) -> int | None:
         """The culprit, if that is known now."""
-        before = max(map(self._suspects.evidence, worker.out), default=0)
+        if len(worker.out) == 1:
+            self._alone.update(worker.out)
+        else:
+            self._lost_in_a_row += 1
         culprit = self._suspects.died(worker.out, exit_code)
         if culprit is not None:
             self._lost_in_a_row = 0
-            self._found_in_a_row += 1
-        elif len(worker.out) != 1 or not before:
-            self._lost_in_a_row += 1
         return culprit
 
     def _gives_up(self, why: str = "") -> bool:
-        hopeless = max(self._lost_in_a_row, self._found_in_a_row) >= GIVE_UP
+        hopeless = max(self._lost_in_a_row, len(self._alone)) >= GIVE_UP
         if hopeless:
             self._broken(WorkersLostError(f"{GIVE_UP} worker processes died in a row{why}."))
         return hopeless

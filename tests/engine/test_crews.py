@@ -302,6 +302,32 @@ class TestProcessCrew(CrewSuite):
         assert sum(report.result is Step.SENT for report in book.reports) == sent
         await crew.close(0.0)
 
+    async def test_deadly_images_that_come_in_turns_are_found(
+        self, crew: ProcessCrew, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As they do from hosts that have a rate each: all have died alone before one is found."""
+        monkeypatch.setattr(processes, "FIRST_WAIT", 0.001)
+        monkeypatch.setattr(processes, "LONGEST_WAIT", 0.001)
+        book = Book(crew)
+        await book.start()
+        bombs = range(GIVE_UP - 1)
+        for n in bombs:  # together
+            crew.send(errand(n, "kill"))
+        ended = len(bombs)
+        await book.until_ended(ended)
+        for _ in range(GUILT):
+            for n in bombs:
+                if crew._burying:
+                    await asyncio.wait(crew._burying)
+                assert book.errors == []
+                crew.send(errand(n, "kill"))
+                ended += 1
+                await book.until_ended(ended)
+        last = book.reports[-len(bombs) :]
+        assert {r.result.code for r in last if isinstance(r.result, Fault)} == {"crashed"}
+        assert {r.asset_id for r in last} == set(bombs)
+        await crew.close(PATIENCE)
+
     @pytest.mark.parametrize("failures", [GIVE_UP // 4, 10**6])
     async def test_a_worker_that_cannot_be_started_is_tried_again(
         self, force: Workforce, monkeypatch: pytest.MonkeyPatch, failures: int
@@ -328,7 +354,7 @@ class TestProcessCrew(CrewSuite):
         else:
             assert isinstance(book.errors[0], WorkersLostError)
             assert "Resource temporarily unavailable" in str(book.errors[0])
-            assert failures - left[0] == GIVE_UP - 1  # and the one that died
+            assert failures - left[0] == GIVE_UP
             await crew.close(0.0)
 
     async def test_places_in_which_workers_only_die_are_filled_ever_later(
