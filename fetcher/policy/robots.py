@@ -12,6 +12,7 @@ is also the evidence. For nearly all origins that is nothing at all, and nothing
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterable
 from enum import Enum, auto
@@ -45,6 +46,8 @@ _FIELDS: Final = re.compile(
 )
 _TOKEN: Final = re.compile(r"[^\s/*(]+")
 _EVERYONE: Final = "*"
+_MARK: Final = "\N{ZERO WIDTH NO-BREAK SPACE}"
+"""Of an encoding, in front of a file, or of one that was joined to another."""
 _TOO_MANY: Final = "0 too many rules"
 
 
@@ -109,7 +112,7 @@ def rules_for(token: str, body: bytes) -> str:
     are compared without case and version. A file that only allows, has no rules.
     """
     # To bytes, only CR and LF end a line, as in section 2.2.
-    lines = body[:MAX_BYTES].removeprefix(b"\xef\xbb\xbf").splitlines(keepends=True)
+    lines = _utf8(body[:MAX_BYTES]).splitlines(keepends=True)
     if len(body) >= MAX_BYTES and lines and not lines[-1].endswith((b"\r", b"\n")):
         lines.pop()  # cut somewhere, it may forbid more than it did
     ours: list[Rule] = []
@@ -117,7 +120,8 @@ def rules_for(token: str, body: bytes) -> str:
     named = heading = False
     is_ours = is_everyones = False
     for number, line in enumerate(lines, 1):
-        match = _FIELDS.fullmatch(line.split(b"#", 1)[0].strip().decode(errors="replace"))
+        text = line.split(b"#", 1)[0].decode(errors="replace")
+        match = _FIELDS.fullmatch(text.lstrip(_MARK).strip())
         if match is None:
             continue  # what is no rule does not part groups (section 2.2.4)
         value = match["value"]
@@ -139,6 +143,15 @@ def rules_for(token: str, body: bytes) -> str:
             if is_everyones:
                 everyones.append(rule)
     return _text(ours if named else everyones)
+
+
+def _utf8(body: bytes) -> bytes:
+    """What a file that begins with the mark of UTF-16 says: it is none that section 2.3 allows, but
+    that is no reason not to hear it.
+    """
+    if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return body.decode("utf-16", errors="replace").encode(errors="replace")
+    return body
 
 
 def _product(value: str) -> str:

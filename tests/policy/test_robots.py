@@ -41,6 +41,14 @@ ALL = "User-agent: *\n"
         (OURS + "Disallow: /x\n" + ALL + "Disallow: /", "/a", None),
         (OURS + "Disallow:\n" + ALL + "Disallow: /", "/a", None),
         (ALL + "Disallow: /\n" + OURS + "Disallow: /x", "/x/1", "line 4: Disallow: /x"),
+        # Marks of an encoding: UTF-8 may have one, also where files were joined; UTF-16 is no
+        # text to RFC 9309, but an owner's word.
+        ("\ufeff" + ALL + "Disallow: /", "/a", "line 2: Disallow: /"),
+        ("\ufeff\ufeff" + ALL + "Disallow: /", "/a", "line 2: Disallow: /"),
+        ("# a\n\ufeff" + ALL + "Disallow: /", "/a", "line 3: Disallow: /"),
+        ((ALL + "Disallow: /ü").encode("utf-16"), "/%C3%BC", "line 2: Disallow: /ü"),
+        (b"\xfe\xff" + (ALL + "Disallow: /").encode("utf-16-be"), "/a", "line 2: Disallow: /"),
+        (b"\xff\xfe" + (ALL + "Disallow: /").encode("utf-16-le") + b"a", "/a", None),
         # Names: without case and version, whole, and several over one group.
         ("user-AGENT: FETCHER\nDISALLOW: /", "/a", "line 2: Disallow: /"),
         ("User-agent: fetcher/1.0 (x)\nDisallow: /", "/a", "line 2: Disallow: /"),

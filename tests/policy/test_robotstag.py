@@ -29,6 +29,14 @@ from fetcher.policy.robotstag import REFUSALS, refusal
         (["nofollow; noai"], 0),
         (["nofollow noai"], 0),
         ([" \t noai \t"], 0),
+        # As nobody should write it, but clear.
+        (['"noai"'], 0),
+        (["'noai, noimageai'"], 0),
+        (["noai:"], 0),
+        (["nofollow, noindex: true"], 0),
+        (["robots: noindex"], 0),
+        (["otherbot: noindex, robots: nofollow"], None),
+        (["otherbot: nofollow, noai: true"], None),
         # A word that only begins or ends so is another one.
         (["noairline"], None),
         (["noindexing, x-noindex"], None),
