@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import NoReturn
 
 from fetcher.cli.interrupts import interruptible, uninterrupted
+from fetcher.cli.streams import fill_gaps
 
 
 def main() -> NoReturn:
     """``fetcher``: ends the process, with one of the promised exit codes."""
+    fill_gaps()
     with interruptible():
         with uninterrupted():
             from fetcher.cli import commands  # noqa: PLC0415  see above

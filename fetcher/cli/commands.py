@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import sys
 import traceback
 from importlib import import_module
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 import click
 
 from fetcher import __version__
 from fetcher.cli.interrupts import uninterrupted
-from fetcher.errors import Exit, FetcherError, WorkerBrokeError
+from fetcher.cli.streams import silence_output
+from fetcher.errors import Exit, FetcherError, StoreError, WorkerBrokeError
+from fetcher.policy.oserrors import disk_fault
 from fetcher.report.text import printable
 
 _COMMANDS: Final = {
@@ -30,6 +33,9 @@ _COMMANDS: Final = {
 }
 
 
+_OF_A_DISK: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
+
+
 class _Commands(click.Group):
     """Loads a command when it is asked for: what all of them need together takes longer to load
     than most of them take to run.
@@ -45,6 +51,16 @@ class _Commands(click.Group):
         with uninterrupted():
             command: click.Command = getattr(import_module(module), name)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """The library would end with 1 where nobody reads the result any more (``| head``)."""
+        try:
+            return super().invoke(ctx)
+        except (BrokenPipeError, SystemExit) as error:
+            if not isinstance(error.__context__ or error, BrokenPipeError):
+                raise
+            silence_output()
+            raise click.exceptions.Exit(Exit.STOPPED) from None
 
 
 @click.group(
@@ -78,10 +94,26 @@ def main() -> NoReturn:
     except WorkerBrokeError as error:  # a bug as well, and where it is tells the worker's traceback
         _echo(str(error))
         sys.exit(Exit.OUR_FAULT)
+    except OSError as error:
+        if error.errno not in _OF_A_DISK:
+            _echo(traceback.format_exc())
+        else:
+            silence_output()
+            _show(_unwritable(error))
+        sys.exit(Exit.OUR_FAULT)
     except Exception:  # noqa: BLE001  a bug: told in full, and not as one of the promised endings
         _echo(traceback.format_exc())
         sys.exit(Exit.OUR_FAULT)
     sys.exit(code if isinstance(code, int) else Exit.COMPLETE)
+
+
+def _unwritable(error: OSError) -> StoreError:
+    """Mostly a result: what writes files of ours says which one it is."""
+    return StoreError(
+        f"{error.filename or 'The result'} cannot be written: {error.strerror}.",
+        fault_code=disk_fault(error),
+        hint="Make room where it goes, then give the same command again; nothing is lost.",
+    )
 
 
 def _echo(text: str) -> None:

@@ -2,7 +2,8 @@
 
 The header says of each answer what robots.txt says of paths. There is no standard; this follows
 what search engines document and hosts send: any number of headers, each a list of directives, which
-a name and a colon in front limits to one product. What is written oddly, but can only mean one thing, means that.
+a name and a colon in front limits to one product. What is written oddly, but can only mean one
+thing, means that.
 
     X-Robots-Tag: noai, noimageai
     X-Robots-Tag: otherbot: noindex
