@@ -259,6 +259,8 @@ class Exchange:
             intake.add(bytes(view[: len(begun) + flow.received]))
             let_go(error)
             return _cause(response.protocol.exception()) or error
+        finally:
+            response.protocol.end_flow()
         reached(Point.BYTES_TAKEN)
         self.received += length
         intake.add(room)
