@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
+from pathlib import Path
 
 import pytest
 
@@ -21,10 +23,13 @@ from fetcher.demo.steps import (
     Trickle,
 )
 from fetcher.model import Arrival
+from fetcher.ports import FetchRequest
+from fetcher.transport.exchange import Exchange
 from fetcher.transport.intake import AT_ONCE
 from fetcher.transport.requests import READ_AHEAD, Response
 from fetcher.transport.wire import Wire
 from tests.transport.harness import (
+    LONG,
     MEMORY,
     MakeRig,
     Rig,
@@ -243,3 +248,16 @@ async def test_a_flow_that_nobody_waits_for_gives_the_connection_back(
         flow.buffer_updated(len(flow.get_buffer(-1)))
     assert pipe.get_protocol() is wire
     assert wire.should_close
+
+
+async def test_a_body_that_came_at_once_beyond_what_may_wait(folder: Path) -> None:
+    """The parser, told to wait, has passed all of it on and not seen its end. TLS may do that."""
+    size = 2 * READ_AHEAD + 1
+    _, _, response = await answered(size, IMAGE[:size])
+    assert not response.content.is_eof()
+    request = FetchRequest("http://a.test/", 1, MEMORY, folder / "1.part")
+    async with asyncio.timeout(LONG):
+        arrival = await Exchange(request, max_bytes=MEMORY, wall=time.time).take(response)
+    assert isinstance(arrival, Arrival)
+    assert bytes_of(arrival) == IMAGE[:size]
+    assert not response.protocol.should_close
