@@ -204,7 +204,9 @@ class Exchange:
         stream, protocol, length = response.content, response.protocol, response.content_length
         if intake.holds(length) and await self._read_at_once(stream, intake):
             return None
-        if intake.has_room(length) and protocol.may_flow():
+        # It may all be there, with a parser that was told to wait before it saw the end.
+        more = length is not None and stream.total_bytes < length
+        if more and intake.has_room(length) and protocol.may_flow():
             return await self._read_in_place(response, intake, length)
         try:
             async for chunk in stream.iter_any():
@@ -259,6 +261,8 @@ class Exchange:
             intake.add(bytes(view[: len(begun) + flow.received]))
             let_go(error)
             return _cause(response.protocol.exception()) or error
+        finally:
+            response.protocol.end_flow()
         reached(Point.BYTES_TAKEN)
         self.received += length
         intake.add(room)

@@ -11,10 +11,12 @@ that is full. It is as long as the body, so what a server sends beyond is not re
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from fetcher.transport.wire import Wire
+
+_NOWHERE: Final = memoryview(b"")
 
 
 class Inflow(asyncio.BufferedProtocol):
@@ -33,6 +35,10 @@ class Inflow(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         self.received += nbytes
         self._wire.flowed(self, whole=self.received == len(self._room))
+
+    def let_go(self) -> None:
+        """Of the room: a loop may know its connection's last protocol for as long as it lasts."""
+        self._room = _NOWHERE
 
     def eof_received(self) -> None:
         self._wire.eof_received()

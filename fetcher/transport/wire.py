@@ -114,14 +114,8 @@ class Wire(ResponseHandler):
         its length is declared, the rest can do without parsing: the parser refuses a length beside
         a Transfer-Encoding.
         """
-        answer = self._answer
-        return (
-            answer is not None
-            and not answer.is_eof()
-            and answer.exception() is None
-            and answer.total_bytes == self._parsed
-            and self.is_connected()
-        )
+        answer = self._unfinished()
+        return answer is not None and answer.total_bytes == self._parsed and self.is_connected()
 
     def flow_into(self, room: memoryview) -> Inflow:
         """Receive right into ``room``, which is as long as what is to come of the body; where
@@ -135,14 +129,23 @@ class Wire(ResponseHandler):
     def flowed(self, flow: Inflow, *, whole: bool) -> None:
         """Bytes came in ``flow``; ``whole``: all of them."""
         self.heard = True
-        answer = self._answer
-        if not whole or answer is None or flow.done.done():
+        if not whole:
             return
-        self._inflow = None
+        self.end_flow()
+        answer = self._answer
+        if answer is None or flow.done.done():
+            return  # nobody waits for it any more
         self._parser = None  # it still waits for what it has not seen
-        self._hand_over(self)
         answer.feed_eof()
         flow.done.set_result(None)
+
+    def end_flow(self) -> None:
+        """Receive nothing right into its room any more, if anything was, and forget the room."""
+        flow, self._inflow = self._inflow, None
+        if flow is not None:
+            flow.let_go()
+            if self.is_connected():
+                self._hand_over(self)
 
     def _hand_over(self, protocol: asyncio.BaseProtocol) -> None:
         """Who is told of bytes from now on. How they are read is settled when reading begins."""
@@ -172,17 +175,25 @@ class Wire(ResponseHandler):
         and lets its timer go.
         """
         super().set_exception(exc, *cause)
-        answer = self._answer
-        if answer is not None and not answer.is_eof() and answer.exception() is None:
-            answer.set_exception(exc)
-        flow, self._inflow = self._inflow, None
-        if flow is not None and answer is not None and not flow.done.done():
-            flow.done.set_exception(answer.exception() or exc)
+        answer, flow = self._answer, self._inflow
+        if (unfinished := self._unfinished()) is not None:
+            unfinished.set_exception(exc)
+        self.end_flow()
+        if flow is not None and not flow.done.done():
+            told = answer.exception() if answer is not None else None
+            flow.done.set_exception(told or exc)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """The answer's stream knows its connection; this ends the ring (``faults.let_go``)."""
         super().connection_lost(exc)
         self._answer = None
+
+    def _unfinished(self) -> StreamReader | None:
+        """The answer, if it goes on as far as is known."""
+        answer = self._answer
+        if answer is None or answer.is_eof() or answer.exception() is not None:
+            return None
+        return answer
 
     def _take_head(self, data: bytes) -> bytes:
         """Give the parser what belongs to a head; the rest."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
+from pathlib import Path
 
 import pytest
 
@@ -21,8 +23,21 @@ from fetcher.demo.steps import (
     Trickle,
 )
 from fetcher.model import Arrival
+from fetcher.ports import FetchRequest
+from fetcher.transport.exchange import Exchange
 from fetcher.transport.intake import AT_ONCE
-from tests.transport.harness import MEMORY, MakeRig, Rig, bytes_of, head_of, served_by, stalling
+from fetcher.transport.requests import READ_AHEAD, Response
+from fetcher.transport.wire import Wire
+from tests.transport.harness import (
+    LONG,
+    MEMORY,
+    MakeRig,
+    Rig,
+    bytes_of,
+    head_of,
+    served_by,
+    stalling,
+)
 
 SIZE = 700_000
 IMAGE = picture("", SIZE)
@@ -168,3 +183,81 @@ async def test_two_at_once_have_a_place_each(rig: Rig) -> None:
     for name, result in zip("abcdef", got, strict=True):
         assert isinstance(result, Arrival), result
         assert bytes_of(result) == picture(name, SIZE)
+
+
+async def test_an_idle_connection_does_not_keep_what_came_over_it(rig: Rig) -> None:
+    rig.web.serve("/a", Answer(Picture(SIZE)))
+    data = (await rig.arrival("/a")).body.data
+    assert isinstance(data, bytearray)
+    data.append(0)  # a BufferError if anybody has a view of it
+
+
+# A connection by itself.
+
+
+class Pipe(asyncio.Transport):
+    """A transport that only knows whom it would tell."""
+
+    def __init__(self, protocol: asyncio.BaseProtocol) -> None:
+        super().__init__()
+        self._protocol = protocol
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self._protocol = protocol
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        return self._protocol
+
+    def is_closing(self) -> bool:
+        return False
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+
+async def answered(size: int, came: bytes) -> tuple[Wire, Pipe, Response]:
+    """A connection over which ``came`` of a body of ``size`` bytes, at once."""
+    wire = Wire(loop=asyncio.get_running_loop())
+    pipe = Pipe(wire)
+    wire.connection_made(pipe)
+    wire.begin(READ_AHEAD)
+    wire.data_received(HEAD % size + came)
+    message, content = await wire.read()
+    return wire, pipe, Response(message.code, message.headers, content, wire)
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_a_flow_that_nobody_waits_for_gives_the_connection_back(
+    cancelled: bool,  # noqa: FBT001  a column of the table
+) -> None:
+    """What still comes before it is closed may be more than there was room for."""
+    wire, pipe, _ = await answered(SIZE, b"")
+    flow = wire.flow_into(memoryview(bytearray(SIZE)))
+    assert pipe.get_protocol() is flow
+    if cancelled:
+        flow.done.cancel()
+    else:
+        wire.set_exception(TimeoutError())
+        assert pipe.get_protocol() is wire
+        with pytest.raises(TimeoutError):
+            await flow.done
+    if cancelled:
+        flow.buffer_updated(len(flow.get_buffer(-1)))
+    assert pipe.get_protocol() is wire
+    assert wire.should_close
+
+
+async def test_a_body_that_came_at_once_beyond_what_may_wait(folder: Path) -> None:
+    """The parser, told to wait, has passed all of it on and not seen its end. TLS may do that."""
+    size = 2 * READ_AHEAD + 1
+    _, _, response = await answered(size, IMAGE[:size])
+    assert not response.content.is_eof()
+    request = FetchRequest("http://a.test/", 1, MEMORY, folder / "1.part")
+    async with asyncio.timeout(LONG):
+        arrival = await Exchange(request, max_bytes=MEMORY, wall=time.time).take(response)
+    assert isinstance(arrival, Arrival)
+    assert bytes_of(arrival) == IMAGE[:size]
+    assert not response.protocol.should_close
