@@ -418,6 +418,27 @@ def test_a_manifest_of_a_newer_schema(site: Site) -> None:
         assert "newer fetcher" in done.err
 
 
+@pytest.mark.parametrize("command", ["verify", "verify --repair", "retry", "triage"])
+@pytest.mark.parametrize("emptied", [True, False])
+def test_an_empty_manifest_is_refused_and_not_filled(
+    command: str, *, emptied: bool, site: Site
+) -> None:
+    """All images would be strangers to it, and a repair would move them aside."""
+    manifest = site.directory / "manifest.sqlite"
+    if emptied:
+        manifest.write_bytes(b"")
+    else:
+        with closing(sqlite3.connect(manifest)) as connection:
+            connection.execute("PRAGMA user_version = 0")
+    before, was = contents(site.directory), manifest.read_bytes()
+    name, *options = command.split()
+    done = fetcher(name, site.directory, *options)
+    assert done.code == 2, done
+    assert ("is empty" if emptied else "not a manifest") in done.err
+    assert "Traceback" not in done.err
+    assert (contents(site.directory), manifest.read_bytes()) == (before, was)
+
+
 def test_images_on_a_disk_that_is_not_there_are_not_given_up(site: Site) -> None:
     images = site.directory / "images"
     images.rename(site.directory.parent / "unmounted")
