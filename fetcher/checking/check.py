@@ -29,7 +29,7 @@ from zlib import crc32
 
 from fetcher.ahead import Ahead
 from fetcher.checking.files import Examiner, Record
-from fetcher.checking.folders import Name, behind, walk
+from fetcher.checking.folders import Name, behind, beside, walk
 from fetcher.checking.workers import Result, Workers
 from fetcher.errors import FetcherError, StoreError
 from fetcher.policy.findings import KINDS, Batch, Finding, Kind, Part, Put, Standing, Stray
@@ -138,17 +138,21 @@ class Check:
         book: Book,
         workers: Workers,
         aside: Aside | None,
+        own: frozenset[str],
         put_aside: frozenset[str],
         beyond: Iterable[Finding],
         stopped: Callable[[], bool],
         observer: Callable[[Progress], None],
         now: Callable[[], float],
     ) -> None:
-        """``put_aside``: folders that hold what earlier repairs moved."""
+        """``own``: names in the root that are the mirror's. ``put_aside``: folders that hold what
+        earlier repairs moved.
+        """
         self._root = root
         self._book = book
         self._workers = workers
         self._aside = aside
+        self._own = own
         self._put_aside = put_aside
         self._beyond = beyond
         self._stopped = stopped
@@ -232,6 +236,13 @@ class Check:
             return behind(folder, done) and _in_part(folder, part)
 
         with self._book.places() as places:
+            if wanted(""):
+                try:
+                    names = beside(self._root, self._own)
+                except OSError as error:
+                    yield _Looked([], 0, None, [(".", error.strerror or str(error))])
+                else:
+                    yield _Looked(names, len(names), None, [])
             for piece in chain.from_iterable(
                 walk(self._root, top, skip=self._put_aside, wanted=wanted) for top in _TOPS
             ):
@@ -259,7 +270,8 @@ class Check:
             if path.isascii() or _encodable(path):
                 pairs.append((path, stem))
             else:
-                self._keep([Finding(Kind.EXTRA, path, "its name is not UTF-8")])
+                kind = Kind.EXTRA if "/" in path else Kind.FOREIGN
+                self._keep([Finding(kind, path, "its name is not UTF-8")])
         strays = self._book.strays(check_id, pairs)
         regular = {name.path for name in names if name.regular} if strays else set()
         for stray in strays:
@@ -395,6 +407,8 @@ def _judge(stray: Stray, *, regular: bool) -> Finding | None:
     path = stray.path
     if path == stray.broken_at:
         return None
+    if "/" not in path and (stray.asset_id is None or not regular):
+        return Finding(Kind.FOREIGN, path)
     if not regular:
         return Finding(Kind.EXTRA, path, "a link, or another thing that is no file")
     if stray.asset_id is None:

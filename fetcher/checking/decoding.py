@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from fetcher.checking.bytes import Bytes
+from fetcher.checking.endings import lacks_end
 from fetcher.errors import MissingExtraError
 from fetcher.policy.triage import TAIL, THUMBNAIL, Kind, Picture, Undecoded, breaks_off
 
@@ -134,8 +135,10 @@ def picture(at: Bytes, max_pixels: int) -> Decoded:
             if image.width * image.height > max_pixels:
                 seen = f"{image.format}, {image.width} x {image.height}"
                 return Undecoded(Kind.NOT_DECODED, f"{seen}: over {max_pixels:,} pixels")
-            return _measured(image)
+            return _measured(image, at)
     except UnidentifiedImageError:
+        if _breaks_off(at):
+            return Undecoded(Kind.TRUNCATED, "it ends before its head does, or soon after")
         tried = ", ".join(_FORMATS)
         return Undecoded(Kind.NOT_DECODED, f"none of {tried}, or its head is damaged")
     except MemoryError:
@@ -153,16 +156,18 @@ def _breaks_off(at: Bytes) -> bool:
         return breaks_off(head, size, file.read(TAIL))
 
 
-def _measured(image: Any) -> Picture:
+def _measured(image: Any, at: Bytes) -> Picture:
     from PIL import Image  # noqa: PLC0415  an extra
 
     kind, orientation = image.format, _orientation(image)
     shown = _in_eight_bits(image) if image.mode[0] in "IF" else image.convert("RGB")
-    # Equal pixels are so in their whole depth.
-    pixels = image if image.mode[0] in "IF" else shown
+    # Equal pixels are so in their whole depth, and as transparent.
+    pixels = image if image.mode[0] in "IF" else _seen_through(image) or shown
     digests = [_digest(pixels)]
     digests += [_digest(pixels.transpose(way)) for way in Image.Transpose]
     small = shown.convert("L").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
+    with at.open() as file:
+        cut = lacks_end(kind, file)
     return Picture(
         kind,
         pixels.width,
@@ -171,7 +176,16 @@ def _measured(image: Any) -> Picture:
         tuple(digests),
         tuple(small.tobytes()),
         several=kind in _OF_FRAMES and _has_another(image),
+        cut=cut,
     )
+
+
+def _seen_through(image: Any) -> Any:
+    """With its transparency, if it has any."""
+    if not image.has_transparency_data:
+        return None
+    clear = image.convert("RGBA")
+    return clear if clear.getchannel("A").getextrema()[0] < 255 else None  # noqa: PLR2004  opaque
 
 
 def _in_eight_bits(image: Any) -> Any:

@@ -204,7 +204,7 @@ class _File:
         try:
             count = os.readv(self.descriptor, (room,))
             if count == len(room) and not self.size:
-                self._require_end()
+                self._require_regular()
         except OSError as error:
             self.error, self.ended = error, True
             return room[:0]
@@ -216,10 +216,10 @@ class _File:
         """Size and MD5, at leisure: some file systems give less than is there when a signal comes
         in between.
         """
+        self._require_regular()
         os.lseek(self.descriptor, 0, os.SEEK_SET)
         md5, size = new(), 0
         while piece := os.read(self.descriptor, _PIECE):
-            self._require_end()
             md5.update(piece)
             size += len(piece)
         return size, b2a_base64(md5.digest(), newline=False).decode("ascii")
@@ -229,8 +229,8 @@ class _File:
             os.close(self.descriptor)
             self.descriptor = -1
 
-    def _require_end(self) -> None:
-        """A device may have none."""
+    def _require_regular(self) -> None:
+        """A device may have no end, or be empty."""
         if not stat.S_ISREG(os.fstat(self.descriptor).st_mode):
             raise OSError(errno.ESPIPE, os.strerror(errno.ESPIPE))
 

@@ -71,6 +71,16 @@ def walk(root: str, top: str, *, skip: frozenset[str], wanted: Wanted) -> Iterat
     yield Piece(names, through, closed)
 
 
+def beside(root: str, own: frozenset[str]) -> list[Name]:
+    """What lies in the root itself and is none of its ``own``, by name; folders are not entered."""
+    with os.scandir(root) as entries:
+        return sorted(
+            Name(entry.name, entry.name.rpartition(".")[0], entry.is_file(follow_symlinks=False))
+            for entry in entries
+            if entry.name not in own
+        )
+
+
 def temporary(root: str, folder: str = ".partial") -> Iterator[Finding]:
     """What runs have begun to write. It is named, whatever it is, and left where it is."""
     try:

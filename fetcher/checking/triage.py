@@ -52,21 +52,26 @@ class Triage:
             yield mismatch, self.look(mismatch)
 
     def look(self, mismatch: Mismatch) -> Finding:
-        if mismatch.md5 is not None and (found := triage.known(mismatch.facts)) is not None:
+        facts = mismatch.facts if mismatch.md5 is not None else Facts()
+        if (found := triage.known(facts)) is not None:
             return found
+        shared = triage.shared(facts)
         record = mismatch.record
         if record is None:
-            return Finding(Kind.NO_BYTES, "no file was kept")
+            return shared or Finding(Kind.NO_BYTES, "no file was kept")
         amiss = self._examiner.examine(record)
         if amiss is not None:
             why = f"{amiss.kind}: {amiss.detail}" if amiss.detail else amiss.kind
-            return Finding(Kind.NO_BYTES, why)
+            return shared or Finding(Kind.NO_BYTES, why)
         at = Bytes.of(self._root, record)
         try:
             size, head = at.beginning(HEAD)
         except OSError as error:
-            return Finding(Kind.NO_BYTES, os.strerror(error.errno or 0))
-        if (found := triage.no_image(size, sniff(head))) is not None:
+            return shared or Finding(Kind.NO_BYTES, os.strerror(error.errno or 0))
+        found = triage.no_image(size, sniff(head))
+        if shared is not None and (found is None or found.kind is Kind.UNKNOWN_BYTES):
+            return shared
+        if found is not None:
             return found
         came = self._decoder.decode(at)
         where, listed = self._listed(mismatch.listed) if isinstance(came, Picture) else ("", None)

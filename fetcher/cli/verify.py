@@ -7,6 +7,7 @@ import re
 import stat
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +26,7 @@ from fetcher.policy.findings import ASIDE
 from fetcher.report import checking as report
 from fetcher.report import text
 from fetcher.report.ticking import Ticker
+from fetcher.store.names import PARTIAL
 
 _SAMPLE: Final = re.compile(r"1/([1-9][0-9]{0,5})")
 _TOPS: Final = ("images", "mismatched", "shards")
@@ -102,6 +104,7 @@ def verify(
                 book=book,
                 workers=processes,
                 aside=_aside(root, standing.check_id) if repair else None,
+                own=frozenset({*_TOPS, PARTIAL, *_files_of(path, root)}),
                 put_aside=frozenset({ASIDE}),
                 beyond=temporary(root),
                 stopped=lambda: bool(received),
@@ -138,6 +141,13 @@ def _parts(sample: str | None) -> int:
             f"--sample: got {sample!r}.", hint="It takes a share such as 1/10, down to 1/999999."
         )
     return int(match[1])
+
+
+def _files_of(manifest: Path, root: str) -> Iterator[str]:
+    """The names of a manifest's files in DIR, if it is there."""
+    if os.path.realpath(manifest.parent) == root:
+        for suffix in ("", "-wal", "-shm", "-journal", ".lock"):
+            yield manifest.name + suffix
 
 
 def _pending_again(n: int) -> str:

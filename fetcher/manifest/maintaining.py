@@ -42,7 +42,7 @@ class ManifestMaintainer:
         self._lock = RunLock.acquire(self._path, command=self._command, now=self.wall())
         try:
             with translated(self._path):
-                self._connection = connect(self._path, images_stored=False)
+                self._connection = connect(self._path, made=False)
         except BaseException:
             self._lock.release()
             raise

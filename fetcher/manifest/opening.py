@@ -26,8 +26,10 @@ _PRAGMAS: Final = (
 _CACHED_STATEMENTS: Final = 384
 
 
-def connect(path: Path, *, images_stored: bool) -> sqlite3.Connection:
-    """For writing, with the schema brought up to date; the run lock is the caller's."""
+def connect(path: Path, *, images_stored: bool = False, made: bool = True) -> sqlite3.Connection:
+    """For writing, with the schema brought up to date; the run lock is the caller's. Not ``made``:
+    an empty file is refused, and does not become a manifest.
+    """
     was_there = damage.look_beside(path)
     connection = sqlite3.connect(path, isolation_level=None, cached_statements=_CACHED_STATEMENTS)
     try:
@@ -39,6 +41,8 @@ def connect(path: Path, *, images_stored: bool) -> sqlite3.Connection:
         version = schema.version_of(connection, path)  # before anything is changed
         if images_stored and was_there:
             damage.require_more_than_nothing(version, path)
+        if not made:
+            schema.require_begun(version, path)
         damage.require_all_pages(connection, path)  # the last one may have a part of the schema
         guard.require_own_schema(connection, path, version)
         _log_ahead(connection, path)

@@ -176,11 +176,7 @@ def _opened(path: Path, how: str) -> sqlite3.Connection:
 
 
 def _require_current(version: int, path: Path) -> None:
-    if version == 0:
-        raise ManifestUnusableError(
-            f"The manifest {path} is empty: the run that made it was stopped at once.",
-            hint="Give its command again.",
-        )
+    schema.require_begun(version, path)
     if version < len(MIGRATIONS):
         raise ManifestUnusableError(
             f"The manifest {path} was written by an older fetcher.",

@@ -49,7 +49,7 @@ def version_of(connection: sqlite3.Connection, path: Path) -> int:
         connection.execute(f"PRAGMA {name}").fetchone()[0]
         for name in ("application_id", "user_version")
     )
-    if application != APPLICATION_ID:
+    if application != APPLICATION_ID or version < 1:
         empty = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0
         if application != 0 or version != 0 or not empty:
             raise ManifestUnusableError(
@@ -63,6 +63,15 @@ def version_of(connection: sqlite3.Connection, path: Path) -> int:
             hint="Upgrade fetcher, then give the same command again.",
         )
     return int(version)
+
+
+def require_begun(version: int, path: Path) -> None:
+    """For whoever makes no manifest: raises ``ManifestUnusableError`` for a file without tables."""
+    if version == 0:
+        raise ManifestUnusableError(
+            f"The manifest {path} is empty: the run that made it was stopped at once.",
+            hint="Give its command again.",
+        )
 
 
 def migrate(

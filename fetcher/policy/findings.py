@@ -31,6 +31,7 @@ class Kind(StrEnum):
     UNCLAIMED = "unclaimed"
     SUPERSEDED = "superseded"
     LEFTOVER = "leftover"
+    FOREIGN = "foreign"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,9 @@ KINDS: Final[dict[Kind, KindInfo]] = {
         False,
         "a temporary file, or the tail of a shard, of a run that was killed",
         "the next run uses or removes it",
+    ),
+    Kind.FOREIGN: KindInfo(
+        False, "in DIR itself, beside what a mirror has there", "nothing; it is left there"
     ),
 }
 

@@ -7,9 +7,10 @@ are pixels compared.
 
 The first rule that applies decides:
 
-    no bytes      they are not there, or not the ones that were recorded
-    known bytes   a configured placeholder, another image's listed MD5, or bytes that many share
+    known bytes   a configured placeholder, or another image's listed MD5
     no image      HTML, XML, text, nothing at all
+    shared bytes  those that came for many images; also where no file of them was kept
+    no bytes      they are not there, or not the ones that were recorded
     no picture    it does not decode, or was not decoded for a stated reason
     compared      with a stored image that has the listed MD5
 """
@@ -75,7 +76,8 @@ TAIL: Final = 4_096
 
 def breaks_off(head: bytes, size: int, tail: bytes) -> bool:
     """Whether an image of ``size`` bytes lacks the end that its format demands: the EOI of a JPEG
-    (ITU-T T.81 section B.2.1), the IEND of a PNG, the trailer of a GIF, the length of a RIFF.
+    (ITU-T T.81 section B.2.1), the IEND of a PNG, the trailer of a GIF, the length of a BMP or
+    RIFF.
     """
     if head.startswith(b"\xff\xd8"):
         return b"\xff\xd9" not in tail
@@ -83,6 +85,8 @@ def breaks_off(head: bytes, size: int, tail: bytes) -> bool:
         return b"IEND\xaeB`\x82" not in tail
     if head.startswith(b"GIF8"):
         return b";" not in tail[-8:]
+    if head.startswith(b"BM"):
+        return size < int.from_bytes(head[2:6], "little")
     if head.startswith(b"RIFF"):
         return size < int.from_bytes(head[4:8], "little") + 8
     return False
@@ -105,6 +109,8 @@ class Picture:
     grey: Grey
     several: bool = False
     """There are more frames or pages than the first, which is all that is told of here."""
+    cut: bool = False
+    """All pixels are there, and the file ends before its format does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +145,11 @@ def known(facts: Facts) -> Finding | None:
         return Finding(Kind.PLACEHOLDER, "its MD5 is in placeholders.digests")
     if facts.listed_as is not None:
         return Finding(Kind.OTHER_LISTED, f"has the MD5 that is listed for {facts.listed_as}")
+    return None
+
+
+def shared(facts: Facts) -> Finding | None:
+    """The same of bytes that are no page or message: those say themselves what they are."""
     if facts.shared_by >= SHARED:
         return Finding(Kind.SHARED, f"shared by {facts.shared_by:,} mismatched images")
     return None
@@ -174,6 +185,8 @@ def compare(came: Picture | Undecoded, listed: Picture | None, listed_at: str = 
     def found(kind: Kind, more: str) -> Finding:
         return Finding(kind, f"{seen}; {more}", came.width, came.height)
 
+    if came.cut and not (listed is not None and listed.cut):
+        return found(Kind.TRUNCATED, "all pixels are there, and its end is not")
     if listed is None:
         return found(Kind.NOT_COMPARABLE, "no image with the listed MD5 is stored")
     beside = f"compared with {listed_at}, {listed.width} x {listed.height}"

@@ -327,6 +327,7 @@ DAMAGE: Final[dict[str, Plant]] = {
     "in another subset": _moved(lambda path: f"images/other/{_name(path)[:3]}/{_name(path)}"),
     "one folder up": _moved(lambda path: f"{path.rsplit('/', 2)[0]}/{_name(path)}"),
     "at the top": _moved(lambda path: f"images/{_name(path)}"),
+    "in DIR itself": _moved(_name),
     "one folder down": _moved(lambda path: f"{path.rpartition('/')[0]}/down/{_name(path)}"),
     "among the quarantined": _moved(lambda path: f"mismatched/zzz/{_name(path)}"),
     "another extension": _moved(lambda path: path.removesuffix("jpg") + "png"),

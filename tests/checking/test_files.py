@@ -97,8 +97,9 @@ def test_only_what_is_recorded_is_compared(
     assert kind(root, Record(RECORD.path, size, md5)) == expected
 
 
-def test_a_device_without_end_is_told_and_not_read_on() -> None:
-    observed = Examiner("/dev").examine(Record("zero", 5, RECORD.md5))
+@pytest.mark.parametrize("device", ["zero", "null"])
+def test_a_device_is_told_and_not_read_on_be_it_without_end_or_empty(device: str) -> None:
+    observed = Examiner("/dev").examine(Record(device, 5, RECORD.md5))
     assert observed is not None
     assert observed.kind == "special"
 

@@ -62,6 +62,12 @@ def animated(image: Image.Image, form: str, **more: Any) -> bytes:
     return encoded(image, form, save_all=True, append_images=[turned], **more)
 
 
+def see_through(image: Image.Image) -> Image.Image:
+    clear = image.convert("RGBA")
+    clear.putalpha(128)
+    return clear
+
+
 def giant(width: int = 60_000, height: int = 60_000) -> bytes:
     """A few bytes that would be ten gigabytes of pixels."""
 
@@ -105,8 +111,19 @@ CASES: dict[str, tuple[bytes, Kind]] = {
     "cmyk": (encoded(LISTED.convert("CMYK"), "JPEG", quality=95), Kind.RE_ENCODED),
     "palette-of-all-it-has": (encoded(LISTED.quantize(256), "GIF"), Kind.SAME_PIXELS),
     "opaque": (encoded(LISTED.convert("RGBA")), Kind.SAME_PIXELS),
+    "see-through": (encoded(see_through(LISTED)), Kind.RE_ENCODED),
+    "something-behind-its-end": (encoded(LISTED) + bytes(5_000), Kind.SAME_PIXELS),
+    "something-behind-a-gif": (encoded(LISTED.quantize(256), "GIF") + b"xyz" * 9, Kind.SAME_PIXELS),
     "cut-png": (encoded(LISTED)[:-400], Kind.TRUNCATED),
     "cut-jpeg": (encoded(LISTED, "JPEG")[:2_000], Kind.TRUNCATED),
+    **{
+        f"{form}-less-{missing}".lower(): (encoded(LISTED, form)[:-missing], Kind.TRUNCATED)
+        for form in ("JPEG", "PNG", "GIF", "WEBP", "BMP")
+        for missing in (1, 2, 10)
+    },
+    "animation-less-1": (animated(LISTED, "GIF")[:-1], Kind.TRUNCATED),
+    "jpeg-of-3-bytes": (encoded(LISTED, "JPEG")[:3], Kind.TRUNCATED),
+    "png-of-8-bytes": (encoded(LISTED)[:8], Kind.TRUNCATED),
     "broken-png": (encoded(LISTED)[:60] + bytes(200) + encoded(LISTED)[260:], Kind.UNDECODABLE),
     "giant": (giant(), Kind.NOT_DECODED),
     "heic": (b"\0\0\0\x18ftypheic\0\0\0\0heicmif1" + bytes(600), Kind.NOT_DECODED),
@@ -159,6 +176,15 @@ def test_without_it_no_more_is_claimed_than_is_known(
         assert f"{found.width} x {found.height}" in found.detail
 
 
+def test_a_listed_picture_that_lacks_its_end_itself_is_compared_with(
+    tmp_path: Path, decoder: Decoder
+) -> None:
+    listed = encoded(LISTED)[:-1]
+    found = look(tmp_path, decoder, encoded(LISTED, compress_level=1)[:-1], listed=listed)
+    assert found.kind is Kind.SAME_PIXELS
+    assert look(tmp_path, decoder, encoded(LISTED), listed=listed).kind is Kind.SAME_PIXELS
+
+
 @pytest.mark.parametrize(
     ("facts", "kind"),
     [
@@ -172,6 +198,28 @@ def test_known_bytes_need_no_look(
     facts: dict[str, Any], kind: Kind, tmp_path: Path, decoder: Decoder
 ) -> None:
     assert look(tmp_path, decoder, encoded(LISTED), **facts).kind is kind
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b"<!DOCTYPE html><html></html>", Kind.HTML),
+        (b'<?xml version="1.0"?><Error/>', Kind.XML),
+        (b"Sorry, no.\n", Kind.TEXT),
+        (b"", Kind.EMPTY),
+        (b"\x01\x02\x03" * 40, Kind.SHARED),
+        (encoded(LISTED, "JPEG")[:2_000], Kind.SHARED),
+    ],
+)
+def test_a_page_that_many_got_is_a_page(data: bytes, kind: Kind, tmp_path: Path) -> None:
+    shared = Facts(shared_by=triage.SHARED)
+    came = record(tmp_path, "came", data)
+    mismatch = Mismatch(1, came.md5, came, shared, None)
+    assert Triage(str(tmp_path), NoDecoder()).look(mismatch).kind is kind
+    (tmp_path / "came").unlink()
+    assert Triage(str(tmp_path), NoDecoder()).look(mismatch).kind is Kind.SHARED
+    none = Mismatch(1, came.md5, None, shared, None)
+    assert Triage(str(tmp_path), NoDecoder()).look(none).kind is Kind.SHARED
 
 
 class NoDecoder:

@@ -174,6 +174,28 @@ def test_what_lies_where_runs_write_is_named_and_left_there(
     assert {path.name for path in partial.iterdir()} == {"17.spool", "link", "pipe"}
 
 
+@pytest.mark.parametrize("options", ["", "--repair", "--sample 1/1"])
+def test_what_else_lies_in_dir_itself_is_named_and_left_there(options: str, site: Site) -> None:
+    """It may be anybody's: a list, notes, what a file system has at its root."""
+    for name in ("images.csv", "manifest.sqlite-old", "caf\udce9"):
+        (site.directory / name).write_bytes(b"somebody's")
+    (site.directory / "lost+found").mkdir()
+    (site.directory / "images.bak").mkdir()
+    (site.directory / "images.bak" / "a.jpg").write_bytes(b"not looked at")
+    (site.directory / "link").symlink_to("images")
+    (site.directory / "manifest.sqlite").rename(site.directory / "other.sqlite")
+    before = contents(site.directory)
+    manifest = ("--manifest", site.directory / "other.sqlite")
+    done = fetcher("verify", site.directory, "--json", *manifest, *options.split())
+    names = ("images.csv", "manifest.sqlite-old", "caf\\udce9", "lost+found", "images.bak", "link")
+    assert named(done) == dict.fromkeys(names, "foreign")
+    assert (done.code, done.json["damaged"]) == (0, 0)
+    before.pop(str(site.directory / "other.sqlite"))
+    after = contents(site.directory)
+    after.pop(str(site.directory / "other.sqlite"))
+    assert after == before
+
+
 @pytest.mark.parametrize(
     ("options", "order"), [((), ["ahead", "compare"]), (("--repair",), ["compare", "ahead"])]
 )
@@ -416,6 +438,27 @@ def test_a_manifest_of_a_newer_schema(site: Site) -> None:
         done = fetcher(command, site.directory)
         assert done.code == 2
         assert "newer fetcher" in done.err
+
+
+@pytest.mark.parametrize("command", ["verify", "verify --repair", "retry", "triage"])
+@pytest.mark.parametrize("emptied", [True, False])
+def test_an_empty_manifest_is_refused_and_not_filled(
+    command: str, *, emptied: bool, site: Site
+) -> None:
+    """All images would be strangers to it, and a repair would move them aside."""
+    manifest = site.directory / "manifest.sqlite"
+    if emptied:
+        manifest.write_bytes(b"")
+    else:
+        with closing(sqlite3.connect(manifest)) as connection:
+            connection.execute("PRAGMA user_version = 0")
+    before, was = contents(site.directory), manifest.read_bytes()
+    name, *options = command.split()
+    done = fetcher(name, site.directory, *options)
+    assert done.code == 2, done
+    assert ("is empty" if emptied else "not a manifest") in done.err
+    assert "Traceback" not in done.err
+    assert (contents(site.directory), manifest.read_bytes()) == (before, was)
 
 
 def test_images_on_a_disk_that_is_not_there_are_not_given_up(site: Site) -> None:
