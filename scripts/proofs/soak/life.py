@@ -163,11 +163,21 @@ class _Life:
     def _until_begun(self, process: Popen[str]) -> None:
         """Until it can be told to stop; by then there is a manifest."""
         over = time.monotonic() + PATIENCE
-        while process.poll() is None and not family.catches(process.pid, signal.SIGTERM):
+        while process.poll() is None and not (
+            family.catches(process.pid, signal.SIGTERM) and self._has_tables()
+        ):
             if time.monotonic() > over:
                 self.report.breach("a run did not begin")
                 return
             time.sleep(_POLL)
+
+    def _has_tables(self) -> bool:
+        """Whether the manifest is more than an empty file: signals are heard before that."""
+        for name, least in (("manifest.sqlite-wal", 1), ("manifest.sqlite", 4097)):
+            with suppress(FileNotFoundError):
+                if (self._directory / name).stat().st_size >= least:
+                    return True
+        return False
 
     def _stop(self, process: Popen[str]) -> None:
         with suppress(ProcessLookupError):
