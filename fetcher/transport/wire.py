@@ -14,7 +14,9 @@ its body is as long as declared, and the connection is not used again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
+import ssl
 from typing import Any, Final
 
 from aiohttp.client_proto import ResponseHandler
@@ -185,8 +187,37 @@ class Wire(ResponseHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """The answer's stream knows its connection; this ends the ring (``faults.let_go``)."""
+        self._take_the_rest()
         super().connection_lost(exc)
         self._answer = None
+
+    def _take_the_rest(self) -> None:
+        """What has been received and not passed on, as we said to wait: the parser forgets it when
+        the connection ends, and so does uvloop's TLS. It is half a megabyte at most.
+        """
+        if self.transport is None or self._unfinished() is None:
+            return
+        self._parse_on()
+        tls: ssl.SSLObject | None = self.transport.get_extra_info("ssl_object")
+        with contextlib.suppress(ssl.SSLError):
+            while tls is not None and self._unfinished() is not None:
+                room = self._inflow.get_buffer(-1) if self._inflow is not None else None
+                data = tls.read(min(AT_ONCE, len(room)) if room is not None else AT_ONCE)
+                if not data:
+                    return
+                if self._inflow is not None and room is not None:
+                    room[: len(data)] = data
+                    self._inflow.buffer_updated(len(data))
+                else:
+                    self.data_received(data)
+                    self._parse_on()
+
+    def _parse_on(self) -> None:
+        """Wherever the parser was told to wait."""
+        self._reading_paused = True
+        while self._reading_paused and self._unfinished() is not None:
+            self._reading_paused = False
+            self.data_received(b"")
 
     def _unfinished(self) -> StreamReader | None:
         """The answer, if it goes on as far as is known."""
