@@ -41,6 +41,7 @@ from fetcher.errors import (
 )
 from fetcher.events import Event, RowsImported, SentAhead
 from fetcher.manifest import ManifestThread, RunInfo
+from fetcher.manifest.faults import damaged
 from fetcher.model import Method, State, Tally
 from fetcher.policy import urls
 from fetcher.policy.frontier import Frontier
@@ -174,6 +175,11 @@ class Mirroring:
         await self._look_back(manifest)
         try:
             ending = await self._work(manifest)
+            tally = await self._tally(manifest)
+            if ending.reason is EndReason.COMPLETE and tally.pending:
+                raise damaged(
+                    job.manifest, f"{tally.pending:,} images count as pending, and are not found"
+                )
         except FetcherError as error:
             with contextlib.suppress(FetcherError):  # what ended the run is what is told
                 await manifest.end_run(error.exit, error.sentence)
@@ -181,7 +187,6 @@ class Mirroring:
         finally:
             self._store.close()
         await self._cut_tails(manifest, of_killed_runs=False)
-        tally = await self._tally(manifest)
         result = Result(ending, tally, exit_code(ending, tally, job.config.run.tolerate))
         await manifest.end_run(result.exit, ending.detail or ending.reason)
         if not tally.total and not job.selection.everything and result.exit is Exit.COMPLETE:

@@ -12,11 +12,13 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from itertools import chain
 from typing import Any, Final
 
 from fetcher.manifest import packing, shards
 from fetcher.manifest.bulk import Bulk
 from fetcher.manifest.maintaining import ManifestMaintainer
+from fetcher.manifest.plausible import require_inside
 from fetcher.manifest.reopening import reopen_assets
 from fetcher.manifest.states import PENDING, VERIFIED
 from fetcher.policy import tar
@@ -47,7 +49,8 @@ OFFSET: Final = (
 
 _STORED: Final = (
     "SELECT count(*), coalesce(max(asset_id), 0), "
-    "json_group_array(json_array(asset_id, path, size, md5, offset)) FROM ("
+    "json_group_array(json_array(asset_id, path, size, md5, offset)), "
+    "max(CASE WHEN instr(path, '/.') OR substr(path, 1, 1) = '.' THEN path END) FROM ("
     f"SELECT a.asset_id, {PATH} AS path, {_SIZE} AS size, {_MD5} AS md5, {OFFSET} AS offset "
     "FROM assets AS a CROSS JOIN subsets AS s ON s.id = a.subset_id "
     "WHERE a.asset_id > ? AND a.path IS NOT NULL AND a.asset_id % ? = ? "
@@ -147,9 +150,10 @@ class CheckBook:
     def batch(self, part: Part, after: int) -> Batch | None:
         """The next files behind the asset ``after``; ``None`` at the end."""
         with self._manifest.reading() as connection:
-            count, last, records = connection.execute(
+            count, last, records, dotted = connection.execute(
                 _STORED, (after, part.of, part.which, BATCH)
             ).fetchone()
+            require_inside([dotted])
         return Batch(count, last, records) if count else None
 
     @contextmanager
@@ -161,7 +165,7 @@ class CheckBook:
     def strays(self, check_id: int, names: Sequence[tuple[str, str]]) -> list[Stray]:
         """Those that are no stored image's place. A name is a path, and the image id in it."""
         with self._manifest.reading() as connection:
-            return [
+            strays = [
                 Stray(
                     path, asset_id, bool(pending), subset or "", once and (once[0], once[1]), *rest
                 )
@@ -169,6 +173,8 @@ class CheckBook:
                     connection, names, check_id
                 )
             ]
+            require_inside(chain.from_iterable((one.subset, one.place) for one in strays))
+            return strays
 
     def shards(self) -> dict[str, int]:
         """Where what is recorded to lie in each shard ends, by the shard's path."""

@@ -14,6 +14,7 @@ from typing import Final
 
 from fetcher.evidence import Listed
 from fetcher.manifest.listed import CELLS, JOINED, LAYOUT
+from fetcher.manifest.plausible import require_asset, require_inside
 from fetcher.manifest.states import STATE_IDS, STATES
 from fetcher.model import State
 
@@ -51,6 +52,8 @@ def listed(
     cursor = connection.execute(sql)
     while rows := cursor.fetchmany(_SLICE):
         for image_id, subset, url, size, md5, state, path, actual, layout, extra in rows:
+            require_asset(image_id, subset, size, md5, (0, 0))
+            require_inside([path])
             names = layouts[layout]
             cells = dict(zip(names, json.loads(extra), strict=False))
             yield Listed(image_id, subset, url, size, md5, STATES[state], path, actual, cells)

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fetcher.errors import FetcherError, ManifestError, ManifestUnusableError, StoreError
+from fetcher.manifest.plausible import ImplausibleError
 
 _NO_ROOM = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE})
 _PRIMARY = 0xFF
@@ -46,6 +47,8 @@ def translated(path: Path) -> Iterator[None]:
         yield
     except UnicodeDecodeError as error:  # the module's, of a message that quotes the manifest
         raise damaged(path, _NO_TEXT) from error
+    except ImplausibleError as error:
+        raise damaged(path, str(error)) from error
     except sqlite3.Error as error:
         explained = explain(error, path)
         if explained is None:

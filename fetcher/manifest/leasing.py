@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from fetcher.manifest.plausible import require_asset
 from fetcher.manifest.ring import GROUPS, PENDING_ASSETS, Place, Queue, Ring
 from fetcher.manifest.states import PENDING
 from fetcher.model import Asset, Expectation, LeaseRequest, Selection
@@ -269,11 +270,13 @@ def _turns(looks: Sequence[_Look], room: dict[str, int], limit: int) -> Iterator
 
 def _leased(row: list[Any]) -> Leased:
     """Raises ``TypeError`` if the manifest holds what cannot be there: a column's type binds who
-    writes by way of SQLite, and no disk. It must not get any further as if it could.
+    writes by way of SQLite, and no disk. It must not get any further as if it could. Raises
+    ``ImplausibleError`` for what no list can have said.
     """
     if tuple(map(type, row)) not in _TYPES:
         raise TypeError(f"no asset: {row}")
     asset_id, image_id, subset, url, host, size, md5, attempts, ever, code, *more = row
+    require_asset(image_id, subset, size, md5, (attempts, ever))
     host_id, subset_id, stored = more
     asset = Asset(asset_id, image_id, subset, url, host, Expectation(size, md5), attempts)
     return Leased(asset, attempts, ever, code, host_id, subset_id, stored=bool(stored))

@@ -18,6 +18,7 @@ from fetcher.manifest.checks import OFFSET, PATH
 from fetcher.manifest.figures import last_settings
 from fetcher.manifest.listed import CELLS, JOINED, LAYOUT
 from fetcher.manifest.maintaining import ManifestMaintainer
+from fetcher.manifest.plausible import require_inside
 from fetcher.manifest.states import STATE_IDS, VERIFIED
 from fetcher.model import State
 from fetcher.policy.triage import Finding
@@ -94,6 +95,7 @@ class TriageBook:
         while True:
             with self._manifest.reading() as connection:
                 rows = connection.execute(_TODO, (after, again, BATCH)).fetchall()
+                require_inside(path for row in rows for path in (row[1], row[7]))
             if not rows:
                 return
             yield from rows

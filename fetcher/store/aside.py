@@ -15,6 +15,7 @@ from typing import Final
 from fetcher.policy.findings import ASIDE
 from fetcher.store import taking_out
 from fetcher.store.directories import Directories
+from fetcher.store.names import check_below
 from fetcher.store.system import System
 from fetcher.store.trouble import store_error
 
@@ -26,7 +27,9 @@ _CHUNK: Final = 1 << 20
 
 
 class Aside:
-    """``number`` is the check's: each has a folder of its own. Raises ``StoreError``."""
+    """``number`` is the check's: each has a folder of its own. Raises ``StoreError``; and, for a
+    path that would leave DIR, ``ValueError``.
+    """
 
     def __init__(self, root: str, number: int, system: System | None = None) -> None:
         self._root = root
@@ -38,6 +41,7 @@ class Aside:
         """Move what is at ``path`` away, or the first thing on the way to it that is no folder; a
         link is moved itself. Where it is now, relative to DIR; ``None`` if there was nothing.
         """
+        check_below(path)
         try:
             broken = self._first_no_folder(path)
             if broken is None:
@@ -53,6 +57,7 @@ class Aside:
         and have readers pass over what is left of it there. The shard's other images stay as they
         are. Where it is now; ``None`` if there was nothing.
         """
+        check_below(path)
         shard, _, member = path.rpartition("/")
         try:
             if not self._is_file(shard):
@@ -70,6 +75,8 @@ class Aside:
 
     def give_back(self, path: str, to: str) -> bool:
         """Move the file ``path`` to the name ``to``, unless that is taken."""
+        check_below(path)
+        check_below(to)
         try:
             self._move(path, to)
         except FileExistsError:

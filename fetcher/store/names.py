@@ -31,6 +31,12 @@ def check_key(key: str) -> None:
         raise ValueError(f"{key!r} is among the store's temporary files")
 
 
+def check_below(path: str) -> None:
+    """Raises ``ValueError`` unless ``path`` is relative and goes down only, by whatever names."""
+    if not _NO_NAMES.isdisjoint(path.split("/")):
+        raise ValueError(f"{path!r} is not below DIR")
+
+
 def check_name(name: str) -> None:
     """Raises ``ValueError`` unless ``name`` is one part of a path."""
     if _PLAIN_NAME.fullmatch(name):

@@ -60,3 +60,24 @@ def test_a_link_in_place_of_the_quarantine_is_refused(root: Path, tmp_path: Path
     with pytest.raises(StoreError):
         Aside(str(root), 3).put(PATH)
     assert (root / PATH).read_bytes() == b"one"
+
+
+@pytest.mark.parametrize(
+    "way_out", ["../out.jpg", "images/../../out.jpg", "..", "/out.jpg", "a//b"]
+)
+def test_nothing_outside_is_touched(root: Path, tmp_path: Path, way_out: str) -> None:
+    inner = root / "mirror"
+    (inner / PATH).parent.mkdir(parents=True)
+    (inner / PATH).write_bytes(b"inner")
+    (tmp_path / "out.jpg").write_bytes(b"out")
+    aside = Aside(str(inner), 3)
+    for act in (
+        lambda: aside.put(way_out),
+        lambda: aside.take_out(f"{way_out}/x", (0, 1)),
+        lambda: aside.give_back(way_out, "images/new.jpg"),
+        lambda: aside.give_back(PATH, way_out),
+    ):
+        with pytest.raises(ValueError, match="not below"):
+            act()
+    assert (tmp_path / "out.jpg").read_bytes() == b"out"
+    assert (inner / PATH).read_bytes() == b"inner"
