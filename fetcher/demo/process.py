@@ -63,7 +63,10 @@ class WebProcess:
         if self.ca_file is not None:
             command.append(f"--ca={self.ca_file}")
         self._process = subprocess.Popen(  # noqa: S603  our own module, by our own interpreter
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,  # a Ctrl-C is for who started it, and may still need it
         )
         try:
             hello = self._reply()

@@ -167,12 +167,12 @@ class Engine:
         async with asyncio.TaskGroup() as tasks:
             for cool_down in await self._keeper.restore():
                 self._observer.notify(cool_down)
-            settler = tasks.create_task(self._or_stop(self._ledger.run()))
-            keeper = tasks.create_task(self._or_stop(self._keeper.run()))
-            feeder = tasks.create_task(self._or_stop(self._feeder.run()))
+            settler = tasks.create_task(self._or_stop(self._ledger.run))
+            keeper = tasks.create_task(self._or_stop(self._keeper.run))
+            feeder = tasks.create_task(self._or_stop(self._feeder.run))
             consent = None
             if self._consent is not None:
-                consent = tasks.create_task(self._or_stop(self._consent.run()))
+                consent = tasks.create_task(self._or_stop(self._consent.run))
             ending = await self._ended
             feeder.cancel()
             await self._drain(ending)
@@ -187,12 +187,13 @@ class Engine:
             await self._feeder.give_back()  # what there is of their bodies goes with the recovery
         return ending
 
-    async def _or_stop(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _or_stop(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Do ``work``, without which there is nothing to run for: if it fails, nothing may start
-        while the other tasks are being ended.
+        while the other tasks are being ended. It is no coroutine yet: a task that is cancelled
+        before its first step would leave one behind that nobody has awaited.
         """
         try:
-            await work
+            await work()
         except BaseException:
             self._stop_starting()
             raise
