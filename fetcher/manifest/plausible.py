@@ -36,7 +36,7 @@ def require_asset(
         raise ImplausibleError(f"the image id {image_id[:80]!r}: {fault}")
     if fault := _subset_fault(subset):
         raise ImplausibleError(f"the subset {subset[:80]!r}: {fault}")
-    if size is not None and not 0 < size <= MOST_BYTES:
+    if size is not None and not 0 <= size <= MOST_BYTES:
         raise ImplausibleError(f"image {image_id} has {size} bytes")
     if md5 is not None and not _MD5.fullmatch(md5):
         raise ImplausibleError(f"image {image_id} has {md5[:80]!r} for an MD5")
