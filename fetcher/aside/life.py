@@ -1,48 +1,27 @@
-"""``python -m fetcher.aside.worker``: reads an image list for the process that started it.
+"""What a process lives for that reads an image list for the run that it was forked for.
 
-What it is to read comes in first; messages and replies are those of ``fetcher.source.aside``, each
-a pickle. It ends with its starter, wherever it is in a list (``fetcher.orphans``); where the kernel
-does not see to that, with the first word that it says to nobody.
+It ends with its run, wherever it is in the list; where the kernel does not see to that, with the
+first word that it says to nobody.
 """
 
 from __future__ import annotations
 
-import pickle
-import signal
+import socket
 import sys
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
+from fetcher.aside.link import Link
 from fetcher.manifest.staging import Stager
-from fetcher.orphans import die_with
-from fetcher.source.aside import Message, read_aside
+from fetcher.source.aside import read_aside
+from fetcher.source.lists import ImageList
 
 _TURN: Final = 0.000_2
 """Seconds that the thread which unpacks may have to wait. It takes turns of some microseconds."""
 
 
-class _Pipes:
-    """A ``Link`` over standard input and output."""
-
-    def __init__(self) -> None:
-        self._in, self._out = sys.stdin.buffer, sys.stdout.buffer
-
-    def send(self, message: Message) -> None:
-        pickle.dump(message, self._out, protocol=pickle.HIGHEST_PROTOCOL)
-        self._out.flush()
-
-    def receive(self) -> Any:
-        return pickle.load(self._in)  # noqa: S301  from our own starter
-
-
-def main() -> None:
-    die_with(int(sys.argv[1]))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # meant for the starter, which ends our output
+def read(end: socket.socket, image_list: ImageList) -> None:
+    """Tell all of it; messages and replies are those of ``fetcher.source.aside``."""
     sys.setswitchinterval(_TURN)
-    pipes = _Pipes()
-    with suppress(BrokenPipeError, EOFError):  # nobody wants it any more
-        read_aside(pipes.receive(), Stager, pipes)
-
-
-if __name__ == "__main__":
-    main()
+    with end, suppress(BrokenPipeError, ConnectionResetError, EOFError):  # nobody wants it any more
+        read_aside(image_list, Stager, Link(end))

@@ -18,9 +18,10 @@ from fetcher.cli.job import Job
 from fetcher.cli.recipe import CrewRecipe, allow_descriptors
 from fetcher.config import Config, consent_rule, user_agent, worker_processes
 from fetcher.engine.finishing import LandingRules
-from fetcher.engine.hiring import Nursery, Workforce, hired
+from fetcher.engine.workforce import Workforce, hired
 from fetcher.errors import UsageError
 from fetcher.model import Keep
+from fetcher.nursery.hiring import Nursery
 from fetcher.transport.options import TransportOptions
 
 _KEEP: Final = {
@@ -36,6 +37,7 @@ class Crewed:
 
     recipe: CrewRecipe
     force: Workforce
+    nursery: Nursery
 
 
 @contextmanager
@@ -46,7 +48,7 @@ def crewed(job: Job, nursery: Nursery) -> Iterator[Crewed]:
     processes = worker_processes(job.config, len(os.sched_getaffinity(0)))
     recipe = _recipe(job, processes, open_files)
     with hired(nursery, recipe, processes if processes > 1 else 0) as force:
-        yield Crewed(recipe, force)
+        yield Crewed(recipe, force, nursery)
 
 
 def _recipe(job: Job, processes: int, open_files: int) -> CrewRecipe:

@@ -6,7 +6,8 @@ import os
 from contextlib import AbstractContextManager
 from typing import Final
 
-from fetcher.engine.hiring import Nursery, nursery
+from fetcher.engine.workforce import WORKER
+from fetcher.nursery.hiring import Nursery, nursery
 
 ADAPTERS: Final = "fetcher.cli.adapters"
 """Loads the HTTP client, which takes a tenth of a second and more."""
@@ -14,4 +15,4 @@ ADAPTERS: Final = "fetcher.cli.adapters"
 
 def nursery_of_workers() -> AbstractContextManager[Nursery]:
     """Where there is but one processor, there may be no workers, and nothing is won."""
-    return nursery((ADAPTERS,), at_once=len(os.sched_getaffinity(0)) > 1)
+    return nursery((WORKER, ADAPTERS), at_once=len(os.sched_getaffinity(0)) > 1)

@@ -9,6 +9,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from rich.console import Console
@@ -17,7 +18,7 @@ from fetcher import __version__
 from fetcher.aside import ReadingProcess
 from fetcher.cli.crewing import Crewed
 from fetcher.cli.job import Job
-from fetcher.cli.recipe import CrewRecipe, settle_in
+from fetcher.cli.recipe import settle_in
 from fetcher.cli.signals import Signals
 from fetcher.cli.stores import store_of
 from fetcher.config import (
@@ -29,8 +30,8 @@ from fetcher.config import (
     retry_rule,
 )
 from fetcher.engine import Ending, EndReason, Engine, EngineOptions, StoreRecovery
-from fetcher.engine.hiring import Workforce
 from fetcher.engine.processes import ProcessCrew
+from fetcher.engine.workforce import Workforce
 from fetcher.errors import (
     DamagedListError,
     Exit,
@@ -90,7 +91,7 @@ def run(
     store = store_of(recipe)
     store.prepare()
     settle_in()
-    mirroring = make(job, lists, store, console, recipe=recipe, force=crewed.force)
+    mirroring = make(job, lists, store, console, crewed)
     with asyncio.Runner(loop_factory=recipe.loop) as runner:
         return runner.run(mirroring.run())
 
@@ -120,16 +121,15 @@ class Mirroring:
         lists: list[ImageList],
         store: LocalStore,
         console: Console,
-        *,
-        recipe: CrewRecipe,
-        force: Workforce,
+        crewed: Crewed,
     ) -> None:
         self._job = job
         self._lists = lists
         self._store = store
         self._console = console
-        self._recipe = recipe
-        self._force = force
+        self._recipe = crewed.recipe
+        self._force = crewed.force
+        self._nursery = crewed.nursery
         self._clock = RealClock()
         self._signals = Signals()
         self._deaths = 0
@@ -233,7 +233,8 @@ class Mirroring:
 
     def _importer(self, manifest: ManifestThread, observer: Observer) -> Importer:
         alone = self._job.config.fetch.processes == 1
-        return Importer(self._lists, manifest, observer, None if alone else ReadingProcess)
+        aside = None if alone else partial(ReadingProcess, self._nursery)
+        return Importer(self._lists, manifest, observer, aside)
 
     def _progress(self, start: Tally, *, importing: bool = True) -> Progress:
         running = RunningTally(start, self._clock.now())

@@ -87,7 +87,7 @@ class Fetch(_Section):
     processes: Annotated[int | None, _COUNT_OR_AUTO] = Field(
         default=None,
         description="Processes that ask and store; auto is one per core where limits are high. "
-        "Unless it is 1, a list of 16 MiB and more is read by a process of its own.",
+        "Unless it is 1, a list of 1 MiB and more is read by a process of its own.",
     )
     max_bytes: Annotated[int, _SIZE] = Field(
         default=256 * MIB, description="A larger image is not fetched whole: too-large."

@@ -32,7 +32,6 @@ from typing import Any, Final
 from zlib import crc32
 
 from fetcher.engine.courier import Courier
-from fetcher.engine.hiring import GRACE, Hired, Workforce
 from fetcher.engine.messages import pack_errand, unpack
 from fetcher.engine.worker import (
     Abandon,
@@ -44,8 +43,10 @@ from fetcher.engine.worker import (
     Reached,
     Turn,
 )
+from fetcher.engine.workforce import Workforce
 from fetcher.errors import WorkerBrokeError, WorkersLostError
 from fetcher.model import Fault, Landed, Method
+from fetcher.nursery.hiring import GRACE, Hired
 from fetcher.policy import auditing
 from fetcher.policy.suspects import Suspects
 from fetcher.ports import Abandoned, Arrived, Errand, Refused, Report, Step, TurnedBack

@@ -1,7 +1,7 @@
-"""Worker processes as a run sees them: asked for, killed if they hang, and seen off.
+"""Forks of a nursery as a run sees them: asked for, killed if they hang, and seen off.
 
-They come from a nursery (``fetcher.engine.nursery``). This module is loaded before anything that
-takes long to load, so that the nursery can begin while the run does the rest: keep it light.
+This module is loaded before anything that takes long to load, so that the nursery
+(``fetcher.nursery.process``) can begin while the run does the rest: keep it light.
 """
 
 from __future__ import annotations
@@ -14,24 +14,20 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
-from fetcher.engine.nursery import EXIT_CODE, FROM_A_TERMINAL, LENGTH, PID
-
-if TYPE_CHECKING:
-    from fetcher.engine.worker import Recipe
+from fetcher.nursery.process import EXIT_CODE, FROM_A_TERMINAL, LENGTH, PID
 
 GRACE: Final = 10.0
-"""Seconds that a worker whose time is over may say nothing. Then it hangs, stopped by a signal or
+"""Seconds that a process whose time is over may say nothing. Then it hangs, stopped by a signal or
 in a library, and is killed.
 """
 
 
 class Hired:
-    """A worker process, and the end of its socket that is ours."""
+    """A fork of a nursery, and the end of its socket that is ours."""
 
     def __init__(self, end: socket.socket, status: int) -> None:
         self.end = end
@@ -61,7 +57,7 @@ class Hired:
 
     @property
     def lives(self) -> bool:
-        return self.pid is not None and not self._has_ended(0.0)
+        return self.pid is not None and not self.has_ended(0.0)
 
     def kill(self) -> None:
         """It hangs. Nothing is lost that a crash would not lose."""
@@ -76,15 +72,15 @@ class Hired:
         """
         with self._seeing_off:
             if self._status >= 0:
-                if not self._has_ended(GRACE):  # it has nothing left to do
+                if not self.has_ended(GRACE):  # it has nothing left to do
                     self.kill()
-                    self._has_ended(GRACE)
+                    self.has_ended(GRACE)
                 os.close(self._status)
                 self._status = -1
             return self.exit_code
 
-    def _has_ended(self, patience: float) -> bool:
-        """It has, too, when the nursery is gone: see there."""
+    def has_ended(self, patience: float) -> bool:
+        """Within so many seconds. It has, too, when the nursery is gone: see there."""
         return self._hear(PID.size + EXIT_CODE.size, patience) or self._status < 0 or self._hung_up
 
     def _hear(self, size: int, patience: float | None) -> bool:
@@ -103,9 +99,9 @@ class Hired:
 
 
 class Nursery:
-    """The run's end of it. ``modules`` is what workers are made of, by name.
+    """The run's end of it. ``modules`` is what forks are made of, by name.
 
-    It starts again what was killed. The thread that does so must not end before the workers do, or
+    It starts again what was killed. The thread that does so must not end before the forks do, or
     the kernel takes it for the run's end.
     """
 
@@ -123,17 +119,18 @@ class Nursery:
             argument = (theirs.fileno(), os.getpid(), self._modules)
             # Before that line nothing is loaded but what Python itself needs.
             code = f"import sys; sys.path[:] = {sys.path!r}\n"
-            code += f"from fetcher.engine.nursery import nurse; nurse{argument!r}"
+            code += f"from fetcher.nursery.process import nurse; nurse{argument!r}"
             command = (sys.executable, "-c", code)
             self._pid = os.posix_spawn(
                 sys.executable, command, os.environ, setsigmask=FROM_A_TERMINAL
             )
 
-    def hire(self, recipe: Recipe) -> Hired:
-        """Another worker; of any thread that lives as long. Raises ``OSError`` if there cannot be
-        a nursery. If there cannot be a worker now, its end is closed.
+    def hire(self, life: str, value: Any) -> Hired:
+        """Another process, that lives for the function ``life`` (``package.module:name``): it is
+        called with its end of the socket and ``value``. From any thread that lives as long. Raises
+        ``OSError`` if there cannot be a nursery. If there cannot be a fork now, its end is closed.
         """
-        pickled = pickle.dumps(recipe)
+        pickled = pickle.dumps((life, value))
         with self._lock:
             try:
                 return self._ask(pickled)
@@ -142,7 +139,7 @@ class Nursery:
                 return self._ask(pickled)
 
     def close(self) -> None:
-        """No more workers; those that there are have been seen off. Does not raise."""
+        """No more of them; those that there are have been seen off. Does not raise."""
         with self._lock:
             self._stop()
 
@@ -186,26 +183,3 @@ def nursery(modules: Sequence[str] = (), *, at_once: bool = True) -> Iterator[Nu
         yield one
     finally:
         one.close()
-
-
-@dataclass(frozen=True, slots=True)
-class Workforce:
-    """``hire`` blocks, and brings another worker in the place of one that died."""
-
-    workers: Sequence[Hired]
-    hire: Callable[[], Hired]
-
-
-@contextmanager
-def hired(one: Nursery, recipe: Recipe, count: int) -> Iterator[Workforce]:
-    """``count`` workers from a nursery, seen off in the end."""
-    workers: list[Hired] = []
-    try:
-        while len(workers) < count:
-            workers.append(one.hire(recipe))
-        yield Workforce(workers, lambda: one.hire(recipe))
-    finally:
-        for worker in workers:
-            worker.end.close()
-        for worker in workers:
-            worker.see_off()

@@ -1,14 +1,15 @@
-"""The nursery: a process that has loaded what workers are made of, and forks one when asked to.
+"""The nursery: a process that has loaded what others are made of, and forks one when asked to.
 
 To load the HTTP client takes a fifth of a second of processor time. A run that is to begin at once
 has a better use for it: so a process of its own loads that, once for all workers, while the run
 loads its configuration and opens its manifest. A worker is then a fork, which takes milliseconds
-and shares what is loaded, and so is the one that takes the place of a worker that died.
+and shares what is loaded, and so is the one that takes the place of a worker that died, and the one
+that reads a long list. What a fork lives for is a function, by name, and a value for it.
 
 A fork is safe here as it is not in the run: there are no threads, no event loop and no locks yet.
 
-    run → nursery   for each worker a pickled recipe, with its end of a socket and of a status pipe
-    nursery → run   over the status pipe: the worker's process id and, at its end, how it ended
+    run → nursery   for each fork what it lives for, with its end of a socket and of a status pipe
+    nursery → run   over the status pipe: the fork's process id and, at its end, how it ended
 
 All of them end with their run, however that ends: the kernel sees to it where it can (``prctl``),
 and hanging up says so as well, if a little later.
@@ -33,25 +34,24 @@ from typing import Final, NoReturn
 from fetcher.orphans import die_with
 
 LENGTH: Final = struct.Struct("!I")
-"""Of the pickled recipe that follows it."""
+"""Of what a fork lives for, which follows it: a pickled pair."""
 PID: Final = struct.Struct("!q")
 EXIT_CODE: Final = struct.Struct("!i")
 """As ``os.waitstatus_to_exitcode`` tells it: negative is the signal that ended it."""
 FROM_A_TERMINAL: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""What they mean is the run's business, which gets them as well: see ``fetcher.engine.worker``."""
-_WORKER: Final = "fetcher.engine.worker"
+"""What they mean is the run's business, which gets them as well."""
 
 
 def nurse(descriptor: int, run: int, modules: Sequence[str]) -> None:
     """The nursery's life. ``descriptor`` is its end of the socket to the run with process id
-    ``run``, and ``modules`` is what workers are made of.
+    ``run``, and ``modules`` is what forks are made of.
     """
     die_with(run)
     for number in FROM_A_TERMINAL:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, FROM_A_TERMINAL)  # the run had them wait
     with socket.socket(fileno=descriptor) as control:
-        for name in (_WORKER, *modules):
+        for name in modules:
             import_module(name)
         gc.freeze()  # what is loaded stays: looking through it would only copy pages
         _Nursery(control).serve()
@@ -61,7 +61,7 @@ class _Nursery:
     def __init__(self, control: socket.socket) -> None:
         self._control = control
         self._living: dict[int, int] = {}
-        """By process id of a worker: our end of its status pipe."""
+        """By process id of a fork: our end of its status pipe."""
 
     def serve(self) -> None:
         """Until the run hangs up."""
@@ -84,22 +84,22 @@ class _Nursery:
                 self._bear(*asked)
 
     def _asked(self) -> tuple[bytes, int, int] | None:
-        """A pickled recipe, and the worker's ends of its socket and of its status pipe."""
+        """What a fork is to live for, and its ends of its socket and of its status pipe."""
         length, descriptors, _, _ = socket.recv_fds(self._control, LENGTH.size, 2)
         if not length:
             return None
         end, status = descriptors
         (left,) = LENGTH.unpack(length)
-        recipe = bytearray()
-        while len(recipe) < left:
-            part = self._control.recv(left - len(recipe))
+        purpose = bytearray()
+        while len(purpose) < left:
+            part = self._control.recv(left - len(purpose))
             if not part:
                 return None
-            recipe += part
-        return bytes(recipe), end, status
+            purpose += part
+        return bytes(purpose), end, status
 
-    def _bear(self, recipe: bytes, end: int, status: int) -> None:
-        """A worker. If there can be none now, both of its ends are closed, which says so."""
+    def _bear(self, purpose: bytes, end: int, status: int) -> None:
+        """A fork. If there can be none now, both of its ends are closed, which says so."""
         nursery = os.getpid()
         try:
             pid = os.fork()
@@ -108,14 +108,14 @@ class _Nursery:
             os.close(status)
             return
         if pid == 0:
-            self._live(recipe, end, status, nursery)
+            self._live(purpose, end, status, nursery)
         os.close(end)
         self._living[pid] = status
         with suppress(BrokenPipeError):
             os.write(status, PID.pack(pid))
 
-    def _live(self, recipe: bytes, end: int, status: int, nursery: int) -> NoReturn:
-        """A worker's life; what is the nursery's is closed, so that all can see each other go."""
+    def _live(self, purpose: bytes, end: int, status: int, nursery: int) -> NoReturn:
+        """A fork's life; what is the nursery's is closed, so that all can see each other go."""
         code = 1
         try:
             die_with(nursery)
@@ -125,10 +125,12 @@ class _Nursery:
                 ours.close()
             for other in (status, *self._living.values()):
                 os.close(other)
-            # The other end is our run, which made the recipe: that is why it may be unpickled.
-            import_module(_WORKER).work(socket.socket(fileno=end), pickle.loads(recipe))  # noqa: S301
+            # The other end is our run, which pickled it: that is why it may be unpickled.
+            life, value = pickle.loads(purpose)  # noqa: S301
+            module, _, name = life.partition(":")
+            getattr(import_module(module), name)(socket.socket(fileno=end), value)
             code = 0
-        except BaseException:  # noqa: BLE001  it is told, and ends the worker
+        except BaseException:  # noqa: BLE001  it is told, and ends the fork
             traceback.print_exc()
         finally:
             for stream in (sys.stdout, sys.stderr):

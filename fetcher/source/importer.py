@@ -27,8 +27,8 @@ from fetcher.source.table import Table
 
 T = TypeVar("T")
 
-LONG: Final = 16 << 20
-"""Bytes of a file from which on a process of its own is worth its start."""
+LONG: Final = 1 << 20
+"""Bytes of a file from which on a process of its own is worth its start: some thousand rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,8 @@ class Importer:
     async def _import_aside(
         self, image_list: ImageList, fingerprint: str, start: Callable[[ImageList], Aside]
     ) -> None:
-        starting = self._off_loop(lambda: start(image_list))
+        # On a thread that lives as long as the loop: the kernel takes its end for the run's.
+        starting = asyncio.get_running_loop().run_in_executor(None, start, image_list)
         try:
             reader = await asyncio.shield(starting)
         except asyncio.CancelledError:

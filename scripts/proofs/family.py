@@ -59,7 +59,7 @@ def workers(run: int) -> list[int]:
 
 def _is_nursery(pid: int) -> bool:
     with suppress(OSError):
-        return b"fetcher.engine.nursery" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        return b"fetcher.nursery.process" in Path(f"/proc/{pid}/cmdline").read_bytes()
     return False
 
 

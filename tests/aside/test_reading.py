@@ -5,23 +5,26 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fetcher.aside import ReadingProcess, process
+from fetcher.aside import ReadingProcess
 from fetcher.errors import SourceError
 from fetcher.events import ReaderLost, RowsImported
 from fetcher.manifest import ManifestReader, ManifestThread
 from fetcher.manifest.questions import places
 from fetcher.model import Selection, State, Tally
+from fetcher.nursery.hiring import Hired, Nursery, nursery
 from fetcher.source import ColumnNames, ImageList, open_list
 from fetcher.source.aside import Message
 from fetcher.source.importer import Aside, AsideLostError, Importer
@@ -38,11 +41,13 @@ import sys
 from pathlib import Path
 from fetcher.aside import ReadingProcess
 from fetcher.model import Selection
+from fetcher.nursery.hiring import nursery
 from fetcher.source import ColumnNames, open_list
-reading = ReadingProcess(open_list(Path(sys.argv[1]), ColumnNames(), Selection()))
-reading.receive()
-print(reading._process.pid, flush=True)
-sys.stdin.read()
+with nursery() as one:
+    reading = ReadingProcess(one, open_list(Path(sys.argv[1]), ColumnNames(), Selection()))
+    reading.receive()
+    print(reading._hired.pid, flush=True)
+    sys.stdin.read()
 """
 
 
@@ -73,6 +78,17 @@ def members(rows: int = ROWS) -> list[tuple[str, str | bytes | None]]:
         ("list/train/images.csv", table("train", 0, rows)),
         ("list/test/images.csv", table("test", rows - 5, 500)),
     ]
+
+
+@pytest.fixture(scope="module")
+def nurse() -> Iterator[Nursery]:
+    with nursery() as one:
+        yield one
+
+
+@pytest.fixture
+def aside(nurse: Nursery) -> Start:
+    return partial(ReadingProcess, nurse)
 
 
 @pytest.fixture
@@ -132,17 +148,17 @@ def here(tmp_path: Path, path: Path, **named: Any) -> list[Any]:
     return kept(tmp_path / "here.sqlite")
 
 
-def test_it_comes_to_the_same(tmp_path: Path, path: Path) -> None:
-    tally, batches = imported(tmp_path / "aside.sqlite", path, ReadingProcess)
+def test_it_comes_to_the_same(tmp_path: Path, path: Path, aside: Start) -> None:
+    tally, batches = imported(tmp_path / "aside.sqlite", path, aside)
     assert kept(tmp_path / "aside.sqlite") == here(tmp_path, path)
     assert tally.rows.read == sum(batches) == ROWS + 500
     assert (tally.rows.duplicate, tally.rows.rejected) == (2 + 4, 2 + 1)
     assert batches[0] < ROWS / 10  # fetching waits for it
 
 
-def test_most_of_it_comes_in_passages(tmp_path: Path, path: Path) -> None:
+def test_most_of_it_comes_in_passages(tmp_path: Path, path: Path, aside: Start) -> None:
     """Or the tests here would compare one way with itself."""
-    imported(tmp_path / "aside.sqlite", path, ReadingProcess)
+    imported(tmp_path / "aside.sqlite", path, aside)
     (found,) = query(
         tmp_path / "aside.sqlite",
         "SELECT sum(assets) AS n, count(DISTINCT typeof(said)) AS kinds FROM passages",
@@ -151,21 +167,21 @@ def test_most_of_it_comes_in_passages(tmp_path: Path, path: Path) -> None:
     assert found["kinds"] == 2  # one licence, and several
 
 
-def test_a_selection(tmp_path: Path, path: Path) -> None:
+def test_a_selection(tmp_path: Path, path: Path, aside: Start) -> None:
     some = Selection(
         subsets=frozenset({"test"}), ids=frozenset(f"{n:016x}" for n in range(ROWS * 2))
     )
-    imported(tmp_path / "aside.sqlite", path, ReadingProcess, selection=some)
+    imported(tmp_path / "aside.sqlite", path, aside, selection=some)
     found = kept(tmp_path / "aside.sqlite")
     assert found == here(tmp_path, path, selection=some)
     assert {image["subset"] for image in found[0]} == {"test"}
 
 
-def test_again_nothing_changes(tmp_path: Path, path: Path) -> None:
-    imported(tmp_path / "aside.sqlite", path, ReadingProcess)
+def test_again_nothing_changes(tmp_path: Path, path: Path, aside: Start) -> None:
+    imported(tmp_path / "aside.sqlite", path, aside)
     before = kept(tmp_path / "aside.sqlite")
     os.utime(path, (1, 1))  # so that it is read again
-    tally, batches = imported(tmp_path / "aside.sqlite", path, ReadingProcess)
+    tally, batches = imported(tmp_path / "aside.sqlite", path, aside)
     assert sum(batches) == tally.rows.read == ROWS + 500
     assert kept(tmp_path / "aside.sqlite") == before
 
@@ -177,18 +193,22 @@ class Killed(ReadingProcess):
 
     def receive(self) -> Message:
         if self.left == 0:
-            os.kill(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+            self._hired.kill()
+            assert self._hired.has_ended(PATIENCE)
         self.left -= 1
         return super().receive()
 
 
 @pytest.mark.parametrize("after", [0, 1, 2, 3, 4, 6])
-def test_a_process_that_is_lost_costs_no_row(tmp_path: Path, path: Path, after: int) -> None:
+def test_a_process_that_is_lost_costs_no_row(
+    tmp_path: Path, path: Path, after: int, nurse: Nursery
+) -> None:
     class KilledThen(Killed):
         left = after
 
-    tally, batches = imported(tmp_path / "aside.sqlite", path, KilledThen, lost="signal 9 ended it")
+    tally, batches = imported(
+        tmp_path / "aside.sqlite", path, partial(KilledThen, nurse), lost="signal 9 ended it"
+    )
     assert kept(tmp_path / "aside.sqlite") == here(tmp_path, path)
     assert sum(batches) == tally.rows.read == ROWS + 500
 
@@ -201,15 +221,35 @@ def test_none_that_can_be_started(tmp_path: Path, path: Path) -> None:
     assert kept(tmp_path / "aside.sqlite") == here(tmp_path, path)
 
 
-def test_a_bug_in_it_is_told(
-    tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def broken(end: socket.socket, _: ImageList) -> None:
+    with end:
+        raise ZeroDivisionError
+
+
+def test_a_bug_in_it_is_told(tmp_path: Path, path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """With its traceback; and costs nothing."""
-    monkeypatch.setattr(process, "_COMMAND", ("-c", "1 / 0"))
     lost = "it ended with exit code 1"
-    imported(tmp_path / "aside.sqlite", path, ReadingProcess, lost=lost)
+    with nursery() as one:
+        start = partial(ReadingProcess, one, life=f"{__name__}:broken")
+        imported(tmp_path / "aside.sqlite", path, start, lost=lost)
     assert kept(tmp_path / "aside.sqlite") == here(tmp_path, path)
     assert "ZeroDivisionError" in capfd.readouterr().err
+
+
+def test_none_can_be_forked(tmp_path: Path, path: Path) -> None:
+    """The nursery closes both ends then."""
+
+    class Barren(Nursery):
+        def hire(self, life: str, value: object) -> Hired:  # noqa: ARG002
+            ours, theirs = socket.socketpair()
+            reading, writing = os.pipe()
+            theirs.close()
+            os.close(writing)
+            return Hired(ours, reading)
+
+    start = partial(ReadingProcess, Barren())
+    imported(tmp_path / "aside.sqlite", path, start, lost="no process could be had for it")
+    assert kept(tmp_path / "aside.sqlite") == here(tmp_path, path)
 
 
 def test_it_does_not_outlive_its_starter_wherever_it_is(path: Path) -> None:
@@ -236,14 +276,16 @@ def test_it_does_not_outlive_its_starter_wherever_it_is(path: Path) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-def test_who_is_cancelled_while_it_starts_leaves_no_process(tmp_path: Path, path: Path) -> None:
+def test_who_is_cancelled_while_it_starts_leaves_no_process(
+    tmp_path: Path, path: Path, nurse: Nursery
+) -> None:
     started: list[ReadingProcess] = []
     begun, go_on = threading.Event(), threading.Event()
 
     def start(image_list: ImageList) -> Aside:
         begun.set()
         assert go_on.wait(PATIENCE)
-        started.append(ReadingProcess(image_list))
+        started.append(ReadingProcess(nurse, image_list))
         return started[-1]
 
     async def cancelled() -> None:
@@ -260,27 +302,29 @@ def test_who_is_cancelled_while_it_starts_leaves_no_process(tmp_path: Path, path
             assert importing.cancelled()
 
     asyncio.run(cancelled())
-    assert started[0]._process.returncode is not None
+    assert not started[0]._hired.lives
 
 
-def test_damage_is_told_with_all_before_it(tmp_path: Path, path: Path) -> None:
+def test_damage_is_told_with_all_before_it(tmp_path: Path, path: Path, aside: Start) -> None:
     whole = path.read_bytes()
     cut = write(tmp_path / "cut.tar.gz", whole[: len(whole) * 2 // 3])
-    with pytest.raises(SourceError) as aside:
-        imported(tmp_path / "aside.sqlite", cut, ReadingProcess)
+    with pytest.raises(SourceError) as theirs:
+        imported(tmp_path / "aside.sqlite", cut, aside)
     with pytest.raises(SourceError) as own:
         here(tmp_path, cut)
-    assert (aside.value.sentence, aside.value.hint) == (own.value.sentence, own.value.hint)
+    assert (theirs.value.sentence, theirs.value.hint) == (own.value.sentence, own.value.hint)
     found = kept(tmp_path / "aside.sqlite")
     assert found == kept(tmp_path / "here.sqlite")
     assert len(found[0]) > 1000
 
 
-def test_a_stopped_import_goes_on_and_leaves_no_process(tmp_path: Path, path: Path) -> None:
+def test_a_stopped_import_goes_on_and_leaves_no_process(
+    tmp_path: Path, path: Path, aside: Start, nurse: Nursery
+) -> None:
     started: list[ReadingProcess] = []
 
     def start(image_list: ImageList) -> Aside:
-        started.append(ReadingProcess(image_list))
+        started.append(ReadingProcess(nurse, image_list))
         return started[-1]
 
     class Stopping(Heard):
@@ -301,10 +345,10 @@ def test_a_stopped_import_goes_on_and_leaves_no_process(tmp_path: Path, path: Pa
 
     tasks: list[asyncio.Task[None]] = []
     asyncio.run(stopped())
-    assert started[0]._process.returncode is not None
+    assert not started[0]._hired.lives
     through = query(tmp_path / "aside.sqlite", "SELECT max(through_line) AS n FROM sources")[0]["n"]
     assert 0 < through < ROWS
-    tally, batches = imported(tmp_path / "aside.sqlite", path, ReadingProcess)
+    tally, batches = imported(tmp_path / "aside.sqlite", path, aside)
     assert sum(batches) < ROWS + 500 - 500
     assert tally.rows.read == ROWS + 500
     assert kept(tmp_path / "aside.sqlite") == here(tmp_path, path)

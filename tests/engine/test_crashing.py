@@ -9,11 +9,12 @@ import pytest
 
 from fetcher.cli.mirroring import RealClock
 from fetcher.engine import EndReason, Engine, EngineOptions, processes
-from fetcher.engine.hiring import hired, nursery
 from fetcher.engine.processes import ProcessCrew
+from fetcher.engine.workforce import hired
 from fetcher.errors import Exit, WorkerBrokeError, WorkersLostError
 from fetcher.events import Event, Paused
 from fetcher.model import HostBudget, State
+from fetcher.nursery.hiring import nursery
 from fetcher.policy.frontier import Frontier
 from fetcher.policy.redirects import RedirectRule
 from fetcher.policy.retry import RetryRule

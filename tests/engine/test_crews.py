@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from fetcher.engine import TaskCrew, processes
 from fetcher.engine.courier import Courier
-from fetcher.engine.hiring import Hired, Nursery, Workforce, hired, nursery
 from fetcher.engine.messages import pack_errand, pack_report, unpack
 from fetcher.engine.processes import GIVE_UP, ProcessCrew, comes_through
+from fetcher.engine.workforce import Workforce, hire, hired
 from fetcher.errors import WorkersLostError
 from fetcher.model import (
     Arrival,
@@ -35,6 +35,7 @@ from fetcher.model import (
     Validators,
     Verdict,
 )
+from fetcher.nursery.hiring import Hired, Nursery, nursery
 from fetcher.policy.suspects import APART, BY_CRASH, GUILT
 from fetcher.ports import Abandoned, Arrived, Errand, Refused, Report, Step, TurnedBack
 from tests.conformance.crew_suite import PATIENCE, Book, CrewSuite, errand
@@ -371,10 +372,10 @@ class TestProcessCrew(CrewSuite):
         monkeypatch.setattr(processes, "FIRST_WAIT", 0.01)
         bad = 4
 
-        def hire() -> Hired:
-            return nurse.hire(Stillborn() if len(waits) < bad else ByUrlRecipe())
+        def another() -> Hired:
+            return hire(nurse, Stillborn() if len(waits) < bad else ByUrlRecipe())
 
-        crew = Watched(replace(force, hire=hire), lambda _: WIDE)
+        crew = Watched(replace(force, hire=another), lambda _: WIDE)
         book = Book(crew)
         await book.start()
         crew.send(errand(0, "kill"))

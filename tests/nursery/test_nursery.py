@@ -15,8 +15,9 @@ from typing import NoReturn
 
 import pytest
 
-from fetcher.engine import hiring
-from fetcher.engine.hiring import Hired, Nursery, hired, nursery
+from fetcher.engine.workforce import hire, hired
+from fetcher.nursery import hiring
+from fetcher.nursery.hiring import Hired, Nursery, nursery
 from scripts.proofs import family
 from tests.fakes.byurl import ByUrlRecipe
 
@@ -54,7 +55,7 @@ def nurse() -> Iterator[Nursery]:
 
 
 def until_ended(worker: Hired) -> None:
-    assert worker._has_ended(PATIENCE)
+    assert worker.has_ended(PATIENCE)
 
 
 def open_in(worker: Hired) -> list[str]:
@@ -91,7 +92,7 @@ def test_workers_that_hang_are_seen_off(nurse: Nursery, monkeypatch: pytest.Monk
 @pytest.mark.parametrize("how", [0, 3, -signal.SIGKILL, -signal.SIGSEGV])
 def test_it_is_told_how_a_worker_ended(nurse: Nursery, how: int) -> None:
     # It is caught: a worker ends in good order, or as it must.
-    worker = nurse.hire(Ending(how))
+    worker = hire(nurse, Ending(how))
     until_ended(worker)
     assert worker.exit_code == (how if how < 0 else 1)
     worker.kill()  # nobody else, by now
@@ -99,7 +100,7 @@ def test_it_is_told_how_a_worker_ended(nurse: Nursery, how: int) -> None:
 
 
 def test_a_worker_that_ends_in_good_order_says_so(nurse: Nursery) -> None:
-    worker = nurse.hire(ByUrlRecipe())
+    worker = hire(nurse, ByUrlRecipe())
     worker.end.close()
     until_ended(worker)
     assert worker.exit_code == 0
@@ -110,7 +111,7 @@ def test_a_worker_that_ends_in_good_order_says_so(nurse: Nursery) -> None:
 
 def test_what_a_worker_cannot_read_ends_it_alone(capfd: pytest.CaptureFixture[str]) -> None:
     with nursery() as one:
-        worker = one.hire(Unreadable())
+        worker = hire(one, Unreadable())
         until_ended(worker)
         assert worker.exit_code == 1
         assert "ZeroDivisionError" in capfd.readouterr().err
@@ -129,14 +130,14 @@ def test_a_recipe_may_be_long(nurse: Nursery) -> None:
 
 def test_another_nursery_takes_the_place_of_one_that_was_killed() -> None:
     with nursery() as one:
-        first = one.hire(ByUrlRecipe())
+        first = hire(one, ByUrlRecipe())
         assert first.lives
         os.kill(one._pid, signal.SIGKILL)
         until_ended(first)
         assert first.end.recv(1) == b""
         assert first.exit_code is None
         discard(first)
-        second = one.hire(ByUrlRecipe())
+        second = hire(one, ByUrlRecipe())
         assert second.lives
         discard(second)
         assert second.exit_code == 0
@@ -192,7 +193,7 @@ def test_interrupts_are_the_runs_business() -> None:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 os.kill(fresh._pid, number)
                 os.kill(worker.pid, number)
-            again = fresh.hire(ByUrlRecipe())
+            again = hire(fresh, ByUrlRecipe())
             assert again.lives
             assert worker.lives
             assert family.children(fresh._pid) == [worker.pid, again.pid]

@@ -20,10 +20,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fetcher.engine import TaskCrew
-from fetcher.engine.hiring import Hired, Workforce
 from fetcher.engine.processes import ProcessCrew
 from fetcher.engine.worker import _Service
+from fetcher.engine.workforce import Workforce
 from fetcher.model import Arrival, Body, Fault, Found, Landed, Redirect
+from fetcher.nursery.hiring import Hired
 from fetcher.ports import (
     Abandoned,
     Arrived,
