@@ -29,6 +29,8 @@ Cells = tuple[str, ...]
 
 _LONGEST: Final = 1 << 17
 """Characters of a block that may be ordinary: no cell in it is longer than csv allows anybody."""
+_STRAY: Final = re.compile(r"\r(?!\n)")
+"""A carriage return that ends a line by itself."""
 _PATIENCE: Final = 256
 """Blocks in a row that are not ordinary, before a list is taken for one of another kind."""
 
@@ -105,7 +107,7 @@ class Ordinary:
 
     def span(self, text: str, line: int) -> Span | None:
         """The lines of ``text``, the first of which is ``line``, if all are ordinary."""
-        if len(text) <= _LONGEST and text.endswith("\n") and not _stray_return(text):
+        if len(text) <= _LONGEST and text.endswith("\n") and not _STRAY.search(text):
             lines: list[Cells] = self._expression.findall(text)
             # Each match has a line feed, and no two have the same; so each has but one.
             if len(lines) == text.count("\n"):
@@ -157,10 +159,6 @@ def ordinary(
     ):
         return None
     return Ordinary(layout, delimiter, folder_subset)
-
-
-def _stray_return(text: str) -> bool:
-    return "\r" in text and text.count("\r") != text.count("\r\n")
 
 
 def unquoted(cell: str) -> str:
