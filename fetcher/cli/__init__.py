@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from fetcher.cli.interrupts import interruptible, uninterrupted
+from fetcher.cli.interrupts import interruptible, loading
 from fetcher.cli.streams import fill_gaps
 
 
@@ -12,6 +12,6 @@ def main() -> NoReturn:
     """``fetcher``: ends the process, with one of the promised exit codes."""
     fill_gaps()
     with interruptible():
-        with uninterrupted():
+        with loading():
             from fetcher.cli import commands  # noqa: PLC0415  see above
         commands.main()

@@ -14,7 +14,7 @@ import click
 from rich.console import Console
 
 from fetcher.cli import options
-from fetcher.cli.interrupts import uninterrupted
+from fetcher.cli.interrupts import loading
 from fetcher.errors import Exit
 from fetcher.model import Selection
 from fetcher.report.text import counted, printable
@@ -101,7 +101,7 @@ class Asked:
                 "fetch.contact": options.flag("--contact", self.contact),
             },
         )
-        with uninterrupted():
+        with loading():
             from fetcher.cli.job import Job  # noqa: PLC0415  with the configuration, see options
             from fetcher.source.ids import read_ids  # noqa: PLC0415
 

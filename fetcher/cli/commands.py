@@ -12,7 +12,7 @@ from typing import Any, Final, NoReturn
 import click
 
 from fetcher import __version__
-from fetcher.cli.interrupts import uninterrupted
+from fetcher.cli.interrupts import loading
 from fetcher.cli.streams import silence_output
 from fetcher.errors import Exit, FetcherError, StoreError, WorkerBrokeError
 from fetcher.policy.oserrors import disk_fault
@@ -48,7 +48,7 @@ class _Commands(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module, _, name = _COMMANDS[cmd_name].partition(":")
-        with uninterrupted():
+        with loading():
             command: click.Command = getattr(import_module(module), name)
         return command
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from fetcher.cli import asking, early
-from fetcher.cli.interrupts import uninterrupted
+from fetcher.cli.interrupts import loading
 
 
 @click.command()
@@ -23,11 +23,11 @@ def mirror(**given: Any) -> int:
     asked = asking.Asked(**given)
     with early.nursery_of_workers() as nursery:
         job = asked.job()
-        with uninterrupted():
+        with loading():
             from fetcher.cli.crewing import crewed  # noqa: PLC0415  it loads while this does
 
         with crewed(job, nursery) as crew:
-            with uninterrupted():
+            with loading():
                 from rich.console import Console  # noqa: PLC0415  as well
 
                 from fetcher.cli.mirroring import run  # noqa: PLC0415

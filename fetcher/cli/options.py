@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from fetcher.cli.interrupts import uninterrupted
+from fetcher.cli.interrupts import loading
 
 if TYPE_CHECKING:
     from fetcher.config import Flag, LoadedConfig
@@ -59,7 +59,7 @@ def loaded(
     config_file: Path | None, sets: Sequence[str], flags: dict[str, Flag | None]
 ) -> LoadedConfig:
     """The configuration in force. ``flags`` by key; those that were not given are ``None``."""
-    with uninterrupted():
+    with loading():
         from fetcher.config import load  # noqa: PLC0415  see above
 
     given = {key: flag for key, flag in flags.items() if flag is not None}
@@ -68,7 +68,7 @@ def loaded(
 
 def flag(name: str, value: object) -> Flag | None:
     """``None`` if the option was not given."""
-    with uninterrupted():
+    with loading():
         from fetcher.config import Flag  # noqa: PLC0415  see above
 
     return Flag(name, value) if value is not None and value != () else None

@@ -51,9 +51,11 @@ def nurse(descriptor: int, run: int, modules: Sequence[str]) -> None:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, FROM_A_TERMINAL)  # the run had them wait
     with socket.socket(fileno=descriptor) as control:
+        gc.disable()
         for name in modules:
             import_module(name)
         gc.freeze()  # what is loaded stays: looking through it would only copy pages
+        gc.enable()
         _Nursery(control).serve()
 
 
