@@ -91,7 +91,12 @@ _TABLE: Final = (
     # Ours: no attempt is charged, nothing is settled.
     CodeInfo("no-route", _L, State.PENDING, "this machine has no route to the network"),
     CodeInfo("network-down", _L, State.PENDING, "hosts of different owners all fell silent"),
-    CodeInfo("out-of-descriptors", _L, State.PENDING, "this process may open no more files"),
+    CodeInfo(
+        "out-of-descriptors",
+        _L,
+        State.PENDING,
+        "this process may open no more files, or there is no memory left",
+    ),
     CodeInfo(
         "resolver-unreachable",
         _L,

@@ -47,6 +47,7 @@ PROXY_REFUSES_US: Final = 407
 # The first match decides; subclasses stand before their bases.
 _BY_TYPE: Final[tuple[tuple[type[Exception], str], ...]] = (
     (BlockedAddressError, "blocked-address"),
+    (MemoryError, "out-of-descriptors"),
     (aiohttp.ConnectionTimeoutError, "connect-timeout"),
     (aiohttp.SocketTimeoutError, "stalled"),
     (TimeoutError, "total-timeout"),

@@ -130,6 +130,7 @@ def test_looking_up(error: OSError, code: str) -> None:
             caused(aiohttp.ClientConnectionError("x"), OSError(errno.EMFILE, "x")),
             "out-of-descriptors",
         ),
+        (MemoryError(), "out-of-descriptors"),
         (HttpProcessingError(message="x"), "protocol-error"),
         (RuntimeError("x"), "protocol-error"),
     ],
