@@ -54,9 +54,11 @@ class ReadingProcess:
         with self._asking:
             if not self._hired.has_ended(_DYING):
                 return f"it says nothing that makes sense ({seen!r})"
-            code = self._hired.exit_code
-        if code is None:
+            code, pid = self._hired.exit_code, self._hired.pid
+        if pid is None:
             return "no process could be had for it"
+        if code is None:
+            return "nobody knows how it ended"
         return f"it ended with exit code {code}" if code >= 0 else f"signal {-code} ended it"
 
     def close(self) -> None:

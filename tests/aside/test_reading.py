@@ -193,10 +193,13 @@ class Killed(ReadingProcess):
 
     def receive(self) -> Message:
         if self.left == 0:
-            self._hired.kill()
+            self.kill()
             assert self._hired.has_ended(PATIENCE)
         self.left -= 1
         return super().receive()
+
+    def kill(self) -> None:
+        self._hired.kill()
 
 
 @pytest.mark.parametrize("after", [0, 1, 2, 3, 4, 6])
@@ -234,6 +237,20 @@ def test_a_bug_in_it_is_told(tmp_path: Path, path: Path, capfd: pytest.CaptureFi
         imported(tmp_path / "aside.sqlite", path, start, lost=lost)
     assert kept(tmp_path / "aside.sqlite") == here(tmp_path, path)
     assert "ZeroDivisionError" in capfd.readouterr().err
+
+
+def test_it_is_lost_with_its_nursery(tmp_path: Path, path: Path) -> None:
+    with nursery() as one:
+
+        class Orphaned(Killed):
+            left = 3
+
+            def kill(self) -> None:
+                os.kill(one._pid, signal.SIGKILL)
+
+        start = partial(Orphaned, one)
+        imported(tmp_path / "aside.sqlite", path, start, lost="nobody knows how it ended")
+    assert kept(tmp_path / "aside.sqlite") == here(tmp_path, path)
 
 
 def test_none_can_be_forked(tmp_path: Path, path: Path) -> None:
