@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from fetcher.engine import TaskCrew, processes
 from fetcher.engine.courier import Courier
 from fetcher.engine.messages import pack_errand, pack_report, unpack
-from fetcher.engine.processes import GIVE_UP, ProcessCrew, comes_through
+from fetcher.engine.processes import ProcessCrew, comes_through
 from fetcher.engine.workforce import Workforce, hire, hired
 from fetcher.errors import WorkersLostError
 from fetcher.model import (
@@ -36,6 +36,7 @@ from fetcher.model import (
     Verdict,
 )
 from fetcher.nursery.hiring import Hired, Nursery, nursery
+from fetcher.policy.deaths import GIVE_UP
 from fetcher.policy.suspects import APART, BY_CRASH, GUILT
 from fetcher.ports import Abandoned, Arrived, Errand, Refused, Report, Step, TurnedBack
 from tests.conformance.crew_suite import PATIENCE, Book, CrewSuite, errand
