@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,7 +14,10 @@ from fetcher.model import (
     Fault,
     Keep,
     Landed,
+    Method,
+    Partial,
     Receipt,
+    Slot,
     State,
     Validators,
     Verdict,
@@ -31,18 +36,32 @@ ASSETS = st.builds(
     st.just(""),
     st.builds(Expectation, st.none() | NUMBERS, MAYBE),
     st.just(0),
+    TEXTS,
+)
+PARTIALS = st.builds(
+    Partial, TEXTS.map(Path), NUMBERS, st.builds(Validators, MAYBE, MAYBE), st.booleans()
 )
 RECEIPTS = st.builds(Receipt, NUMBERS, TEXTS, MAYBE, TEXTS, NUMBERS, st.just(Validators()))
 VERDICTS = st.builds(Verdict, st.sampled_from(State), MAYBE, st.sampled_from(Keep))
+SLOTS = st.builds(Slot, NUMBERS, NUMBERS)
 FAULTS = st.builds(Fault, TEXTS, TEXTS)
 
 
 @given(
     st.builds(
-        Errand, ASSETS, TEXTS, st.just(""), NUMBERS, st.none(), leave=st.none() | st.booleans()
+        Errand,
+        ASSETS,
+        TEXTS,
+        st.just(""),
+        NUMBERS,
+        st.none() | PARTIALS,
+        st.none() | NUMBERS,
+        st.sampled_from(Method),
+        st.none() | st.booleans(),
     )
 )
 def test_an_errand_survives_its_way(sent: Errand) -> None:
+    """All of it that a worker needs; the group of its host and past attempts it does not."""
     assert unpack(pack_errand(sent)) == sent
 
 
@@ -54,7 +73,7 @@ def test_an_errand_survives_its_way(sent: Errand) -> None:
         st.just(Abandoned()),
         st.just(TurnedBack()),
         st.builds(Refused, st.just(3), FAULTS),
-        st.builds(Landed, st.just(3), RECEIPTS, VERDICTS, MAYBE),
+        st.builds(Landed, st.just(3), RECEIPTS, VERDICTS, MAYBE, st.none() | SLOTS),
     ),
     st.none() | NUMBERS,
 )
