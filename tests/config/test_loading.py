@@ -1,3 +1,5 @@
+"""Layers make one configuration, in their order; what is wrong is refused with where it stands."""
+
 from __future__ import annotations
 
 import pickle
