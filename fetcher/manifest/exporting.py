@@ -3,7 +3,7 @@
 Nothing is held but a slice; what must be sorted, SQLite sorts in a temporary file.
 """
 
-# ruff: noqa: S608 - every statement is put together from constants of this package
+# ruff: noqa: S608  every statement is put together from constants of this package
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 The tables have one shape. A bounded cache stands before each: a list may name any number of hosts.
 """
 
-# ruff: noqa: S608 - every statement is put together from constants of this package
+# ruff: noqa: S608  every statement is put together from constants of this package
 
 from __future__ import annotations
 

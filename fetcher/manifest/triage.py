@@ -4,7 +4,7 @@ A finding is of the bytes with its MD5: when others arrive, it says nothing of t
 looked at anew.
 """
 
-# ruff: noqa: S608 - every statement is put together from constants of this package
+# ruff: noqa: S608  every statement is put together from constants of this package
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ class Frontier:
         memory: int,
         capacity: int,
         budget_of: Callable[[str], HostBudget],
-        breaker: BreakerRule = BreakerRule(),  # noqa: B008 - immutable
+        breaker: BreakerRule = BreakerRule(),  # noqa: B008  immutable
     ) -> None:
         self._concurrency = concurrency
         self._memory = memory

@@ -79,7 +79,7 @@ def write_csv(out: IO[bytes], images: Iterable[Listed], extra: Sequence[str]) ->
     with _text(out) as text:
         writer = csv_writer(text)
         writer.writerow((*MAIN[:3], *headings.values(), *MAIN[3:]))
-        for n, image in enumerate(images, start=1):  # noqa: B007 - the count
+        for n, image in enumerate(images, start=1):  # noqa: B007  the count
             others = [image.extra.get(name, "") for name in headings]
             writer.writerow(
                 (image.image_id, image.subset, image.url, *others, image.size, image.md5)
