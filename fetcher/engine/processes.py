@@ -65,7 +65,9 @@ SILENCE: Final = 20.0
 HANGS: Final = 60.0
 """Seconds for an answer. Not to have one is to hang, not to be slow."""
 _LOOK: Final = 0.5
+"""Seconds between two looks at whether a worker that is to end hangs."""
 _GROUPS_REMEMBERED: Final = 4_096
+"""Whose choice of workers is not made anew."""
 
 
 class ProcessCrew:

@@ -19,6 +19,7 @@ from fetcher.manifest.states import STATE_IDS, STATES
 from fetcher.model import State
 
 _SLICE: Final = 500
+"""Rows."""
 
 # The view's own columns would do, but not its order: list order is the order of ``asset_id``.
 _SELECT: Final = f"""

@@ -14,6 +14,7 @@ from typing import Final, Literal
 from fetcher.manifest.bulk import Bulk
 
 _REMEMBERED: Final = 65_536
+"""Names of each kind."""
 
 
 class Names:

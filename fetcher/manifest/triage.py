@@ -24,6 +24,7 @@ from fetcher.model import State
 from fetcher.policy.triage import Finding
 
 BATCH: Final = 64
+"""Images."""
 _MISMATCHED: Final = STATE_IDS[State.MISMATCHED]
 
 # What is needed of other images, in one pass over all of them each.

@@ -132,6 +132,7 @@ def md5sum_line(digest: str, path: str) -> str:
 
 _TAKEN: Final = ("url", "md5", "image_id", "subset", "size")
 _GROUP: Final = 10_000
+"""Rows."""
 
 
 def write_img2dataset(out: IO[bytes], images: Iterable[Listed], extra: Sequence[str]) -> Written:
