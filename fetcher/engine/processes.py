@@ -31,8 +31,7 @@ from zlib import crc32
 
 from fetcher.engine.courier import Courier
 from fetcher.engine.handle import WorkerHandle
-from fetcher.engine.messages import unpack
-from fetcher.engine.worker import (
+from fetcher.engine.messages import (
     Abandon,
     Broke,
     Close,
@@ -41,6 +40,7 @@ from fetcher.engine.worker import (
     Reach,
     Reached,
     Turn,
+    unpack,
 )
 from fetcher.engine.workforce import Workforce
 from fetcher.errors import WorkerBrokeError, WorkersLostError
