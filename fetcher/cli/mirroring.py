@@ -31,7 +31,6 @@ from fetcher.config import (
     retry_rule,
 )
 from fetcher.engine import Ending, EndReason, Engine, EngineOptions, StoreRecovery
-from fetcher.engine.processes import ProcessCrew
 from fetcher.engine.workforce import Workforce
 from fetcher.errors import Exit, FetcherError, LockedError, UsageError
 from fetcher.events import SentAhead
@@ -302,6 +301,8 @@ class Mirroring:
             from fetcher.cli.adapters import crew_over  # noqa: PLC0415  loads the client
 
             return crew_over(self._recipe, self._store)
+        from fetcher.engine.processes import ProcessCrew  # noqa: PLC0415  one process needs none
+
         return ProcessCrew(self._force, lambda group: self._groups.budget(group).concurrency)
 
 
