@@ -264,6 +264,18 @@ class Verdict:
     keep: Keep
 
 
+class Landed(NamedTuple):
+    """What became of an arrival: measured, judged, and kept as the verdict says."""
+
+    asset_id: int
+    receipt: Receipt
+    verdict: Verdict
+    path: str | None
+    """Relative to DIR; ``None`` if nothing was kept."""
+    slot: Slot | None = None
+    """If ``path`` leads into a shard."""
+
+
 class Outcome(NamedTuple):
     """What one attempt came to; the manifest's unit of settlement.
 
@@ -411,14 +423,3 @@ class SourceInfo:
     """The path inside of the archive, where the list is one."""
     extra_columns: tuple[str, ...]
     """Names of the columns that are kept beside the ones that make an asset."""
-
-
-class Landed(NamedTuple):
-    """What became of an arrival: measured, judged, and kept as the verdict says."""
-
-    asset_id: int
-    receipt: Receipt
-    verdict: Verdict
-    path: str | None
-    """Relative to DIR; ``None`` if nothing was kept."""
-    slot: Slot | None = None

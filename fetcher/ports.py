@@ -1,7 +1,8 @@
-"""What the engine needs of the world, as Protocols.
+"""What the engine, and who reads lists, need of the world, as Protocols.
 
-Adapters implement these; only ``fetcher.cli`` knows which. Each port has one conformance suite
-under ``tests/conformance`` that the real adapter and the fakes pass alike.
+Adapters implement these; only ``fetcher.cli`` knows which. ``Store``, ``Manifest``, ``RobotsBook``
+and ``Crew`` have one conformance suite each, under ``tests/conformance``, which all that is real
+and all fakes of it pass alike. Each port stands behind the values that pass through it alone.
 """
 
 from __future__ import annotations
@@ -210,6 +211,14 @@ class RobotsBook(Protocol):
         """Keep these, in place of what was known of their origins."""
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An arrival that was not kept, and why: a fault of the transfer, or of our own side."""
+
+    asset_id: int
+    fault: Fault
+
+
 class Landing(Protocol):
     """From arrival to kept file: hash, judge, store. Answers come in batches, on the event loop."""
 
@@ -338,6 +347,17 @@ class Crew(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """What was found: whole files that match their expectation, and beginnings of bodies."""
+
+    landed: tuple[Landed, ...] = ()
+    partials: Mapping[int, Partial] = field(default_factory=dict)
+    """By asset_id."""
+    fault: Fault | None = None
+    """Of our side: the disk could not be looked at. Then nothing else is said."""
+
+
 class Recovery(Protocol):
     """What an earlier run brought and could not settle, and what this one leaves behind."""
 
@@ -423,22 +443,3 @@ class RowBook(Protocol):
 
     async def finish_import(self) -> None:
         """All lists of this command have been read."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """An arrival that was not kept, and why: a fault of the transfer, or of our own side."""
-
-    asset_id: int
-    fault: Fault
-
-
-@dataclass(frozen=True, slots=True)
-class Adoption:
-    """What was found: whole files that match their expectation, and beginnings of bodies."""
-
-    landed: tuple[Landed, ...] = ()
-    partials: Mapping[int, Partial] = field(default_factory=dict)
-    """By asset_id."""
-    fault: Fault | None = None
-    """Of our side: the disk could not be looked at. Then nothing else is said."""

@@ -1,4 +1,4 @@
-"""Settings for all tests."""
+"""Settings for all tests, and what many share."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from fetcher.demo.tls import Authority
 
 # Examples may be slow on a busy machine; a test never fails by the clock.
 settings.register_profile("default", deadline=None)
@@ -22,4 +24,16 @@ def sample_list() -> Path:
     path = SAMPLE / "open_images_2017_11_sample" / "images.tar.gz"
     if not path.exists():
         pytest.skip(f"the sample of Open Images is not at {SAMPLE} (FETCHER_SAMPLE_DATA)")
+    return path
+
+
+@pytest.fixture(scope="session")
+def authority() -> Authority:
+    return Authority.create()
+
+
+@pytest.fixture(scope="session")
+def ca_file(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("authority") / "ca.pem"
+    authority.write_ca(path)
     return path

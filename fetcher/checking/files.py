@@ -26,6 +26,7 @@ from fetcher.digests import new
 
 _OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _REMEMBERED: Final = 65_536
+"""Folders that need no second look."""
 _PIECE: Final = 1 << 20
 """Bytes of a second look that are read at once."""
 _HINTED: Final = 2 * ROOM

@@ -101,3 +101,12 @@ Wanted = Callable[[str], bool]
 def behind(folder: str, last: str | None) -> bool:
     """Whether ``folder`` comes after ``last`` in the order of ``walk``."""
     return last is None or folder.split("/") > last.split("/")
+
+
+def is_text(name: str) -> bool:
+    """Whether it is UTF-8, as all that a manifest can have a word of."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

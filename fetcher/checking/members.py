@@ -16,6 +16,7 @@ from fetcher.policy import tar
 _BESIDE: Final = 4_096
 """Bytes behind an image that most probably hold its JSON."""
 _KEPT_OPEN: Final = 16
+"""Shards."""
 
 
 class Place(NamedTuple):

@@ -10,9 +10,9 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
+from fetcher.cli.importing import raise_of_list
 from fetcher.cli.mirroring import Mirroring
 from fetcher.engine import AuditRecovery, Ending, EndReason
-from fetcher.errors import DamagedListError, SourceError
 from fetcher.manifest import Audit, AuditTerms, ManifestThread
 from fetcher.model import Tally
 from fetcher.policy.sampling import StratumCount
@@ -70,9 +70,6 @@ class Auditing(Mirroring):
             await asyncio.wait([importing])
         if importing.cancelled():
             return Ending(EndReason.STOPPED, signals[0] if signals else "run.max_runtime")
-        error = importing.exception()
-        if isinstance(error, SourceError):
-            raise DamagedListError(error.sentence, hint=error.hint) from error
-        if error is not None:
-            raise error
+        if (error := importing.exception()) is not None:
+            raise_of_list(error)
         return None

@@ -8,7 +8,7 @@ import json
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -17,6 +17,7 @@ from rich.console import Console
 from fetcher import __version__
 from fetcher.aside import ReadingProcess
 from fetcher.cli.crewing import Crewed
+from fetcher.cli.importing import Stirring, import_and_run
 from fetcher.cli.job import Job
 from fetcher.cli.recipe import settle_in
 from fetcher.cli.signals import Signals
@@ -30,17 +31,9 @@ from fetcher.config import (
     retry_rule,
 )
 from fetcher.engine import Ending, EndReason, Engine, EngineOptions, StoreRecovery
-from fetcher.engine.processes import ProcessCrew
 from fetcher.engine.workforce import Workforce
-from fetcher.errors import (
-    DamagedListError,
-    Exit,
-    FetcherError,
-    LockedError,
-    SourceError,
-    UsageError,
-)
-from fetcher.events import Event, RowsImported, SentAhead
+from fetcher.errors import Exit, FetcherError, LockedError, UsageError
+from fetcher.events import SentAhead
 from fetcher.manifest import ManifestThread, RunInfo
 from fetcher.manifest.faults import damaged
 from fetcher.model import Method, State, Tally
@@ -223,9 +216,9 @@ class Mirroring:
         progress = self._progress(await self._tally(manifest))
         self._tell_of_deaths(progress)
         engine = self._engine(manifest, progress, StoreRecovery(self._store))
-        importer = self._importer(manifest, _Stirring(progress, engine))
+        importer = self._importer(manifest, Stirring(progress, engine))
         async with self._shown(progress, engine):
-            return await _import_and_run(importer, engine)
+            return await import_and_run(importer, engine)
 
     def _tell_of_deaths(self, observer: Observer) -> None:
         if self._deaths:
@@ -308,54 +301,9 @@ class Mirroring:
             from fetcher.cli.adapters import crew_over  # noqa: PLC0415  loads the client
 
             return crew_over(self._recipe, self._store)
+        from fetcher.engine.processes import ProcessCrew  # noqa: PLC0415  one process needs none
+
         return ProcessCrew(self._force, lambda group: self._groups.budget(group).concurrency)
-
-
-async def _import_and_run(importer: Importer, engine: Engine) -> Ending:
-    """Both at once. A damaged list ends the run in good order, and is raised then, unless the run
-    ended by a fault of its own; that one is told first, and both are told.
-    """
-    running = asyncio.create_task(engine.run())
-    importing = asyncio.create_task(importer.run())
-    importing.add_done_callback(lambda done: _import_ended(done, engine))
-    try:
-        ending = await running
-    finally:
-        running.cancel()
-        importing.cancel()
-        await asyncio.wait([importing, running])
-    if not importing.cancelled() and (error := importing.exception()) is not None:
-        if ending.reason is EndReason.LOCAL_FAULT and isinstance(error, FetcherError):
-            return replace(ending, detail=f"{ending.detail} Besides: {error.sentence}")
-        if isinstance(error, SourceError):
-            raise DamagedListError(error.sentence, hint=error.hint) from error
-        raise error
-    if importing.cancelled() and ending.reason is EndReason.LIMIT:
-        # Not the end, even if all that was read is settled: there is more to read.
-        return Ending(EndReason.STOPPED, ending.detail)
-    return ending
-
-
-def _import_ended(importing: asyncio.Task[None], engine: Engine) -> None:
-    if importing.cancelled():
-        return
-    if importing.exception() is not None:
-        engine.stop("the lists cannot be read to their end")
-    else:
-        engine.no_more_to_come()
-
-
-@dataclass(frozen=True, slots=True)
-class _Stirring:
-    """Passes events on, and tells the engine when there are new rows."""
-
-    observer: Observer
-    engine: Engine
-
-    def notify(self, event: Event) -> None:
-        self.observer.notify(event)
-        if isinstance(event, RowsImported):
-            self.engine.stirred()
 
 
 @contextlib.contextmanager

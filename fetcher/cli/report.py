@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +20,7 @@ from fetcher.policy.hosts import GroupRule, HostGroups
 from fetcher.report import credits as crediting
 from fetcher.report import data, html
 from fetcher.report.output import STDOUT, refuse_inside, refuse_lists, whole_file
-from fetcher.report.text import counted
+from fetcher.report.text import counted, moment
 from fetcher.report.ticking import Ticker
 
 _WRITERS: Final[Mapping[str, Callable[..., None]]] = {
@@ -107,7 +106,7 @@ def report(
         )
     about = html.About(
         str(directory),
-        datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        moment(time.time()),
         __version__,
         since,
         _texts(settings, "placeholders", "redirects"),

@@ -14,8 +14,9 @@ from typing import Final
 import click
 from rich.console import Console
 
-from fetcher.checking.check import Aside, Check, Progress
+from fetcher.checking.check import Check
 from fetcher.checking.folders import temporary
+from fetcher.checking.recorder import Aside, Progress
 from fetcher.checking.workers import Workers
 from fetcher.cli import options
 from fetcher.cli.stopping import told_to_stop

@@ -124,7 +124,7 @@ def _parse_digest(value: object) -> str:
         raw = b64decode(text, validate=True)
     except ValueError:
         raise RefusedError("not base64") from None
-    if len(raw) != 16:  # noqa: PLR2004 - an MD5 (RFC 1321) has 128 bits
+    if len(raw) != 16:  # noqa: PLR2004  an MD5 (RFC 1321) has 128 bits
         raise RefusedError(f"of {len(raw)} bytes, not 16")
     if b64encode(raw).decode() != text:
         raise RefusedError("not the canonical base64 of its bytes")

@@ -21,6 +21,7 @@ from fetcher.demo.journal import Request, read_journal
 from fetcher.demo.steps import Step
 
 _STOP_WITHIN: Final = 10.0
+"""Seconds; then it is killed."""
 
 
 @dataclass(frozen=True, slots=True)

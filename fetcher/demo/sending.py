@@ -22,6 +22,7 @@ _CAREFUL_PIECE: Final = 16_384
 _SIOCOUTQNSD: Final = 0x894B
 """Linux's request for the number of bytes that a socket has not sent yet (sockios.h)."""
 _POLL: Final = 0.001
+"""Seconds."""
 
 
 async def send(request: web.BaseRequest, delivery: Delivery) -> None:

@@ -105,14 +105,6 @@ class Web:
         key = (host.lower() if host is not None else None, path)
         self._scripts[key] = chain(steps, repeat(steps[-1]))
 
-    def serve_picture(
-        self, path: str, size: int, key: str | None = None, *, host: str | None = None
-    ) -> bytes:
-        """Serve a picture of ``key``, or else of the path, at ``path``; returns its bytes."""
-        shown = Picture(size, path if key is None else key)
-        self.serve(path, Answer(shown), host=host)
-        return shown.data()
-
     def open(self, gate: str) -> None:
         """Let answers with this gate go, those that wait and those to come."""
         self._gate(gate).set()

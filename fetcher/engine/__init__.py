@@ -5,8 +5,9 @@ What is named here is loaded when it is asked for: a worker does without what a 
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from fetcher.lazy import attach
 
 if TYPE_CHECKING:
     from fetcher.engine.crew import TaskCrew
@@ -18,26 +19,19 @@ if TYPE_CHECKING:
     from fetcher.engine.recovery import AuditRecovery, StoreRecovery
     from fetcher.engine.run import Engine
 else:
-
-    def __getattr__(name):  # noqa: ANN001, ANN202  to mypy there are the names above
-        if name not in _HOMES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-_HOMES = {
-    "AuditRecovery": "recovery",
-    "EndReason": "ending",
-    "Ending": "ending",
-    "Engine": "run",
-    "EngineOptions": "options",
-    "Finisher": "finishing",
-    "LandingRules": "finishing",
-    "PromptLanding": "prompt",
-    "StoreRecovery": "recovery",
-    "TaskCrew": "crew",
-    "ThreadedLanding": "landing",
-}
+    __getattr__ = attach(
+        __name__,
+        {
+            "crew": ["TaskCrew"],
+            "ending": ["EndReason", "Ending"],
+            "finishing": ["Finisher", "LandingRules"],
+            "landing": ["ThreadedLanding"],
+            "options": ["EngineOptions"],
+            "prompt": ["PromptLanding"],
+            "recovery": ["AuditRecovery", "StoreRecovery"],
+            "run": ["Engine"],
+        },
+    )
 
 __all__ = [
     "AuditRecovery",

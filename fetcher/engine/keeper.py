@@ -19,6 +19,7 @@ from fetcher.policy.frontier import Frontier
 from fetcher.ports import Clock, Manifest
 
 PAUSE: Final = 5.0
+"""Seconds."""
 
 
 class Keeper:

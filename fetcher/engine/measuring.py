@@ -18,6 +18,7 @@ from fetcher.policy import paths, sniff
 from fetcher.policy.oserrors import disk_fault
 
 CHUNK: Final = 1 << 18
+"""Bytes of a spooled body that are read at once."""
 FILES: Final = 16
 """At a time: memory for as many chunks."""
 

@@ -1,4 +1,4 @@
-"""What passes between a run and its workers, flattened.
+"""What passes between a run and its workers.
 
 Nearly all messages are errands without a partial body, their steps, arrivals, and images that were
 landed. These are sent as flat tuples of texts and numbers, which pickle in a third of the time that
@@ -8,6 +8,7 @@ goes to a worker: who owns its host, and how often it was tried, is none of the 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
@@ -27,6 +28,62 @@ from fetcher.ports import Arrived, Errand, Report, Step
 _ERRAND, _ARRIVED, _LANDED, _STEP = range(4)
 _UNKNOWN: Final = Validators()
 _METHODS: Final = {method.value: method for method in Method}
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """To a worker: try whether any of these can be reached."""
+
+    urls: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """From a worker: whether it could, in the order of the questions."""
+
+    reached: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """To a worker: say whether you are there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """From a worker: it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """To a worker: the answer to ``Step.READY``."""
+
+    asset_id: int
+    may_send: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """To a worker: break off every request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """To a worker: end, as ``ports.Crew.close``."""
+
+    patience: float
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """From a worker: everything has been reported."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broke:
+    """From a worker: a bug has ended its crew."""
+
+    traceback: str
 
 
 def pack_errand(errand: Errand) -> Any:

@@ -12,8 +12,9 @@ A worker that dies takes its requests along and nothing else: when it is known h
 them is reported as ``worker-lost``, a fault of our own side, and another worker takes its place.
 What was there when it died is suspected (``fetcher.policy.suspects``): one worker, the cell, is
 kept out of the others' work for as long as there are suspects to be sent, and has few of them or
-one at a time, those first that most speaks against. Which of them is why workers die is reported as
-``crashed``. A worker whose run has gone ends at once.
+one at a time (``fetcher.policy.cell``). Which of them is why workers die is reported as
+``crashed``; where it is none of them, the run gives up (``fetcher.policy.deaths``). A worker whose
+run has gone ends at once.
 
 A worker that hangs, stopped by a signal or lost in a library, would keep what it has for ever. But
 nothing keeps its event loop for long: so one that has said nothing for a while is asked whether it
@@ -23,17 +24,14 @@ is there, and killed if it does not answer.
 from __future__ import annotations
 
 import asyncio
-from bisect import insort
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any, Final
 from zlib import crc32
 
 from fetcher.engine.courier import Courier
-from fetcher.engine.messages import pack_errand, unpack
-from fetcher.engine.worker import (
+from fetcher.engine.handle import WorkerHandle
+from fetcher.engine.messages import (
     Abandon,
     Broke,
     Close,
@@ -42,12 +40,15 @@ from fetcher.engine.worker import (
     Reach,
     Reached,
     Turn,
+    unpack,
 )
 from fetcher.engine.workforce import Workforce
 from fetcher.errors import WorkerBrokeError, WorkersLostError
 from fetcher.model import Fault, Landed, Method
 from fetcher.nursery.hiring import GRACE, Hired
 from fetcher.policy import auditing
+from fetcher.policy.cell import Cell
+from fetcher.policy.deaths import GIVE_UP, Deaths
 from fetcher.policy.suspects import Suspects
 from fetcher.ports import Abandoned, Arrived, Errand, Refused, Report, Step, TurnedBack
 
@@ -56,12 +57,6 @@ Broken = Callable[[BaseException], None]
 
 ALONE: Final = 8
 """Requests in flight to one host group that a worker should have before a second one joins in."""
-GIVE_UP: Final = 8
-"""Workers that may die with several errands or with none, and errands that workers may have died
-over alone, before anything is ended: more of them say that it is not the images. To be sent or to
-arrive is no end. That workers die over the same one again is no further sign: soon it will be found
-to be a culprit, however many others take turns with it.
-"""
 FIRST_WAIT: Final = 0.25
 LONGEST_WAIT: Final = 30.0
 """Seconds until a worker's place is filled again when that was in vain twice, and at most."""
@@ -70,29 +65,9 @@ SILENCE: Final = 20.0
 HANGS: Final = 60.0
 """Seconds for an answer. Not to have one is to hang, not to be slow."""
 _LOOK: Final = 0.5
+"""Seconds between two looks at whether a worker that is to end hangs."""
 _GROUPS_REMEMBERED: Final = 4_096
-
-
-@dataclass(slots=True, eq=False)
-class _Worker:
-    hired: Hired
-    vain: int = 0
-    """How many before it, in its place and in a row, ended nothing or could not be started."""
-    of_use: bool = False
-    """It has ended something."""
-    heard: float = 0.0
-    """When it last said something, or was told to end; by the loop's clock."""
-    owes: float | None = None
-    """Since when it owes a sign of life."""
-    courier: Courier = field(init=False)
-    out: dict[int, bool] = field(default_factory=dict)
-    """Errands that it has not reported the end of: whether their images have arrived."""
-    company: int = 0
-    """Of the cell: how many errands it may have at a time, for those that it has."""
-    asked: deque[asyncio.Future[bool]] = field(default_factory=deque)
-    """Whether it can reach something, in the order of the questions."""
-    gone: asyncio.Event = field(default_factory=asyncio.Event)
-    """It has nothing more to say."""
+"""Whose choice of workers is not made anew."""
 
 
 class ProcessCrew:
@@ -103,17 +78,16 @@ class ProcessCrew:
     def __init__(self, force: Workforce, concurrency_of: Callable[[str], int]) -> None:
         self._force = force
         self._concurrency_of = concurrency_of
-        self._workers: list[_Worker] = []
-        self._choices: dict[str, list[_Worker]] = {}
+        self._workers: list[WorkerHandle] = []
+        self._choices: dict[str, list[WorkerHandle]] = {}
         self._suspects = Suspects()
-        self._cell: _Worker | None = None
-        self._for_the_cell: list[Errand] = []
+        self._cell: WorkerHandle | None = None
+        self._entry = Cell(self._suspects)
+        self._for_the_cell: dict[int, Errand] = {}
+        """By asset, those that ``_entry`` has in its line."""
         self._put_off: list[Report] = []
         """To be delivered, at the latest before the end of what they are about."""
-        self._lost_in_a_row = 0
-        """Workers since something was ended, without those that had one errand."""
-        self._alone: set[int] = set()
-        """What those had."""
+        self._deaths = Deaths()
         self._closing = False
         self._until = 0.0
         """When the workers' time is over."""
@@ -141,40 +115,34 @@ class ProcessCrew:
         ):
             self._to_the_cell(errand)
         else:
-            _send(errand, min(choice, key=_load))
+            min(choice, key=WorkerHandle.load).send(errand)
 
     def _to_the_cell(self, errand: Errand) -> None:
         if errand.leave:  # others may be sent meanwhile
             self._put_off.append(Report(errand.asset.asset_id, Step.PUT_OFF))
             asyncio.get_running_loop().call_soon(self._hand_on, [])
             errand = errand._replace(leave=False)
-        insort(self._for_the_cell, errand, key=self._doubt)
+        self._for_the_cell[errand.asset.asset_id] = errand
+        self._entry.queue(errand.asset.asset_id)
         if self._cell is None:
-            self._cell = min(self._workers, key=_load)
+            self._cell = min(self._workers, key=WorkerHandle.load)
             self._choices.clear()
         self._fill_cell()
 
-    def _doubt(self, errand: Errand) -> int:
-        """The order of what waits for the cell."""
-        return -self._suspects.evidence(errand.asset.asset_id)
-
     def _fill_cell(self) -> None:
-        """Send it what it may have. When nothing is left, it is a worker as others."""
+        """Send it what it may have, for as long as there is something."""
         cell = self._cell
         assert cell is not None  # noqa: S101  for mypy: who calls has looked
-        while self._for_the_cell:
-            errand = self._for_the_cell[0]
-            company = self._suspects.company(errand.asset.asset_id)
-            if cell.out and company > cell.company > 0:
-                company = cell.company
-            if len(cell.out) >= company:
-                return
-            cell.company = company
-            _send(self._for_the_cell.pop(0), cell)
+        while (asset_id := self._entry.admit(len(cell.out))) is not None:
+            cell.send(self._for_the_cell.pop(asset_id))
         if not cell.out:
-            cell.company = 0
-            self._cell = None
-            self._choices.clear()
+            self._dissolve_cell()
+
+    def _dissolve_cell(self) -> list[Errand]:
+        """It is a worker as others. What still waited for it."""
+        self._cell = None
+        self._choices.clear()
+        return [self._for_the_cell.pop(asset_id) for asset_id in self._entry.dissolve()]
 
     def may_send(self, asset_id: int) -> None:
         self._tell_turn(asset_id, may_send=True)
@@ -215,9 +183,8 @@ class ProcessCrew:
             self._ends.set()
             if self._watch is not None:
                 self._watch.cancel()
-            unsent = [Report(e.asset.asset_id, Abandoned()) for e in self._for_the_cell]
-            self._for_the_cell.clear()
-            self._hand_on(unsent)
+            waiting = self._dissolve_cell()
+            self._hand_on([Report(errand.asset.asset_id, Abandoned()) for errand in waiting])
             for worker in self._workers:
                 worker.heard = now
                 worker.courier.send(Close(patience))
@@ -242,13 +209,13 @@ class ProcessCrew:
             if worker.owes is not None:
                 if now - worker.owes > HANGS:
                     worker.hired.kill()
-            elif (worker.out or worker.asked) and now - worker.heard > SILENCE:
+            elif worker.has_to_do() and now - worker.heard > SILENCE:
                 worker.owes = now
                 worker.courier.send(Ping())
-        if any(worker.out or worker.asked for worker in self._workers):
+        if any(worker.has_to_do() for worker in self._workers):
             self._watch_over()
 
-    async def _until_gone(self, worker: _Worker) -> None:
+    async def _until_gone(self, worker: WorkerHandle) -> None:
         """It takes its leave, or it hangs: who is still landing says so now and then."""
         while not worker.gone.is_set():
             now = asyncio.get_running_loop().time()
@@ -258,7 +225,7 @@ class ProcessCrew:
                 async with asyncio.timeout(_LOOK):
                     await worker.gone.wait()
 
-    def _choice(self, group: str) -> list[_Worker]:
+    def _choice(self, group: str) -> list[WorkerHandle]:
         """The workers that may ask this host group; none if there is but the cell."""
         choice = self._choices.get(group)
         if choice is None:
@@ -273,7 +240,7 @@ class ProcessCrew:
         return choice
 
     async def _engage(self, one: Hired, vain: int = 0) -> None:
-        worker = _Worker(one, vain, heard=asyncio.get_running_loop().time())
+        worker = WorkerHandle(one, vain, heard=asyncio.get_running_loop().time())
         worker.courier = await Courier.over(
             one.end,
             lambda messages: self._heard(worker, messages),
@@ -284,7 +251,7 @@ class ProcessCrew:
         if self._closing:
             worker.courier.send(Close(0.0))
 
-    def _heard(self, worker: _Worker, messages: Sequence[Any]) -> None:
+    def _heard(self, worker: WorkerHandle, messages: Sequence[Any]) -> None:
         worker.heard = asyncio.get_running_loop().time()
         worker.owes = None
         reports: list[Report] = []
@@ -293,7 +260,7 @@ class ProcessCrew:
                 self._note(worker, message)
                 reports.append(message)
             elif isinstance(message, Reached):
-                _answer(worker.asked.popleft(), reached=message.reached)
+                worker.answered(reached=message.reached)
             elif isinstance(message, Closed):
                 worker.gone.set()
             elif isinstance(message, Broke):
@@ -305,15 +272,15 @@ class ProcessCrew:
         for one in self._workers:
             one.courier.flush()
 
-    def _note(self, worker: _Worker, report: Report) -> None:
+    def _note(self, worker: WorkerHandle, report: Report) -> None:
         if isinstance(report.result, Arrived):
             worker.out[report.asset_id] = True
         elif not isinstance(report.result, Step):
             del worker.out[report.asset_id]
             if not isinstance(report.result, Abandoned | TurnedBack):
                 worker.of_use = True
-                self._lost_in_a_row = 0
-                self._alone.clear()
+                if self._deaths.some:
+                    self._deaths.forget()
             if self._suspects.deaths and comes_through(report.result):
                 self._suspects.cleared(report.asset_id)
 
@@ -326,24 +293,21 @@ class ProcessCrew:
         except Exception as error:  # noqa: BLE001  a bug; the loop would only log it
             self._broken(error)
 
-    def _lost(self, worker: _Worker) -> None:
+    def _lost(self, worker: WorkerHandle) -> None:
         """Its end of the socket is closed: it has taken its leave, or it is dead."""
         if worker.gone.is_set():
             return
         worker.gone.set()
-        for asked in worker.asked:
-            _answer(asked, reached=False)
+        while worker.asked:
+            worker.answered(reached=False)
         self._workers.remove(worker)
         self._choices.clear()
-        waiting: list[Errand] = []
-        if worker is self._cell:
-            self._cell = None
-            waiting, self._for_the_cell = self._for_the_cell, waiting
+        waiting = self._dissolve_cell() if worker is self._cell else []
         task = asyncio.get_running_loop().create_task(self._bury(worker, waiting))
         self._burying.add(task)
         task.add_done_callback(self._buried)
 
-    async def _bury(self, worker: _Worker, waiting: Sequence[Errand]) -> None:
+    async def _bury(self, worker: WorkerHandle, waiting: Sequence[Errand]) -> None:
         """Learn how it ended, report what was lost with it and what ``waiting`` was to come to it,
         and fill its place again.
         """
@@ -352,29 +316,21 @@ class ProcessCrew:
         if not self._closing:
             culprit = self._judge(worker, exit_code)
             hopeless = self._gives_up()
-        lost = [
-            _lost_with(worker, asset_id, arrived=arrived, culprit=asset_id == culprit)
-            for asset_id, arrived in worker.out.items()
-        ]
-        lost += [_lost_with(worker, e.asset.asset_id, arrived=False) for e in waiting]
+        lost = [worker.lost_with(asset_id, culprit=asset_id == culprit) for asset_id in worker.out]
+        lost += [worker.lost_with(errand.asset.asset_id) for errand in waiting]
         self._hand_on(lost)
         if not hopeless:
             of_use = worker.of_use or culprit is not None
             await self._replace(0 if of_use else worker.vain + 1)
 
-    def _judge(self, worker: _Worker, exit_code: int | None) -> int | None:
+    def _judge(self, worker: WorkerHandle, exit_code: int | None) -> int | None:
         """The culprit, if that is known now."""
-        if len(worker.out) == 1:
-            self._alone.update(worker.out)
-        else:
-            self._lost_in_a_row += 1
         culprit = self._suspects.died(worker.out, exit_code)
-        if culprit is not None:
-            self._lost_in_a_row = 0
+        self._deaths.died(worker.out, explained=culprit is not None)
         return culprit
 
     def _gives_up(self, why: str = "") -> bool:
-        hopeless = max(self._lost_in_a_row, len(self._alone)) >= GIVE_UP
+        hopeless = self._deaths.too_many
         if hopeless:
             self._broken(WorkersLostError(f"{GIVE_UP} worker processes died in a row{why}."))
         return hopeless
@@ -390,7 +346,7 @@ class ProcessCrew:
                 one = await asyncio.to_thread(self._force.hire)
             except (OSError, MemoryError, RuntimeError) as error:  # of processes, memory, threads
                 vain = max(2, vain + 1)
-                self._lost_in_a_row += 1
+                self._deaths.not_started()
                 if self._gives_up(f", or could not be started: {error!r}"):
                     return
             else:
@@ -418,24 +374,3 @@ def comes_through(result: object) -> bool:
         more = any(auditing.refuses(method, status) for method in Method)
         return status is not None and not more
     return isinstance(result, Landed | Refused)
-
-
-def _answer(asked: asyncio.Future[bool], *, reached: bool) -> None:
-    if not asked.done():  # else nobody waits for it any more
-        asked.set_result(reached)
-
-
-def _send(errand: Errand, worker: _Worker) -> None:
-    worker.out[errand.asset.asset_id] = False
-    worker.courier.send(pack_errand(errand))
-
-
-def _lost_with(worker: _Worker, asset_id: int, *, arrived: bool, culprit: bool = False) -> Report:
-    fault = Fault("worker-lost", f"worker process {worker.hired.pid} died")
-    if culprit:
-        fault = Fault("crashed", "worker processes died over it, again and again")
-    return Report(asset_id, Refused(asset_id, fault) if arrived else fault)
-
-
-def _load(worker: _Worker) -> int:
-    return len(worker.out)

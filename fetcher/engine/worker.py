@@ -11,11 +11,22 @@ import os
 import socket
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from fetcher.engine.courier import Courier
-from fetcher.engine.messages import pack_report, unpack
+from fetcher.engine.messages import (
+    Abandon,
+    Broke,
+    Close,
+    Closed,
+    Ping,
+    Pong,
+    Reach,
+    Reached,
+    Turn,
+    pack_report,
+    unpack,
+)
 from fetcher.ports import Crew, Errand, Report
 
 
@@ -27,62 +38,6 @@ class Recipe(Protocol):
 
     def crew(self) -> Crew:
         """A new crew, made while that loop runs."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """To a worker: try whether any of these can be reached."""
-
-    urls: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Reached:
-    """From a worker: whether it could, in the order of the questions."""
-
-    reached: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Ping:
-    """To a worker: say whether you are there."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pong:
-    """From a worker: it is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """To a worker: the answer to ``Step.READY``."""
-
-    asset_id: int
-    may_send: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Abandon:
-    """To a worker: break off every request."""
-
-
-@dataclass(frozen=True, slots=True)
-class Close:
-    """To a worker: end, as ``ports.Crew.close``."""
-
-    patience: float
-
-
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """From a worker: everything has been reported."""
-
-
-@dataclass(frozen=True, slots=True)
-class Broke:
-    """From a worker: a bug has ended its crew."""
-
-    traceback: str
 
 
 def work(end: socket.socket, recipe: Recipe) -> None:

@@ -7,8 +7,9 @@ named here is loaded when it is asked for: who looks on does without what a run 
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from fetcher.lazy import attach
 
 if TYPE_CHECKING:
     from fetcher.manifest.auditing import Audit, AuditTerms
@@ -17,20 +18,15 @@ if TYPE_CHECKING:
     from fetcher.manifest.runs import RunInfo
     from fetcher.manifest.thread import ManifestThread
 else:
-
-    def __getattr__(name):  # noqa: ANN001, ANN202  to mypy there are the names above
-        if name not in _HOMES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-_HOMES = {
-    "Audit": "auditing",
-    "AuditTerms": "auditing",
-    "Grouping": "figures",
-    "ManifestReader": "reader",
-    "ManifestThread": "thread",
-    "RunInfo": "runs",
-}
+    __getattr__ = attach(
+        __name__,
+        {
+            "auditing": ["Audit", "AuditTerms"],
+            "figures": ["Grouping"],
+            "reader": ["ManifestReader"],
+            "runs": ["RunInfo"],
+            "thread": ["ManifestThread"],
+        },
+    )
 
 __all__ = ["Audit", "AuditTerms", "Grouping", "ManifestReader", "ManifestThread", "RunInfo"]

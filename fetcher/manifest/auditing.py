@@ -6,7 +6,7 @@ put back to pending, so that what the audit finds becomes its state; of one that
 finding is written, as its row says what lies on disk.
 """
 
-# ruff: noqa: S608 - every statement is put together from constants, numbers, and names of ours
+# ruff: noqa: S608  every statement is put together from constants, numbers, and names of ours
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ Positions and findings of a batch are one transaction, with the assets that it p
 so a check that is stopped, however that happens, goes on behind the last batch it committed.
 """
 
-# ruff: noqa: S608 - every statement is put together from constants of this package
+# ruff: noqa: S608  every statement is put together from constants of this package
 
 from __future__ import annotations
 

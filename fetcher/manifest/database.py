@@ -89,7 +89,7 @@ class Database:
         *,
         command: str,
         group_of: Callable[[str], str],
-        selection: Selection = Selection(),  # noqa: B008 - immutable
+        selection: Selection = Selection(),  # noqa: B008  immutable
         wall: Callable[[], float] = time.time,
         images_stored: bool = False,
     ) -> Database:

@@ -3,7 +3,7 @@
 Nothing is held but a slice; what must be sorted, SQLite sorts in a temporary file.
 """
 
-# ruff: noqa: S608 - every statement is put together from constants of this package
+# ruff: noqa: S608  every statement is put together from constants of this package
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from fetcher.manifest.states import STATE_IDS, STATES
 from fetcher.model import State
 
 _SLICE: Final = 500
+"""Rows."""
 
 # The view's own columns would do, but not its order: list order is the order of ``asset_id``.
 _SELECT: Final = f"""

@@ -7,7 +7,7 @@ and its ``duplicate`` and ``rejected`` begin at zero when it is read anew: an as
 vanished from the list stays, and stays counted.
 """
 
-# ruff: noqa: S608 - every statement is put together from constants of this package
+# ruff: noqa: S608  every statement is put together from constants of this package
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ That is in ``details``, a row for each asset (``extras``), or in ``passages``, a
 it is in both, ``details`` is right.
 """
 
-# ruff: noqa: S608 - every statement is put together from constants of this package
+# ruff: noqa: S608  every statement is put together from constants of this package
 
 from __future__ import annotations
 

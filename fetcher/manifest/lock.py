@@ -24,6 +24,7 @@ from fetcher.errors import LockedError, ManifestError, ManifestUnusableError, St
 from fetcher.killpoints import Point, reached
 
 _LONGEST: Final = 65_536
+"""Bytes: more than that is no word of a holder's."""
 _FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _NO_FLOCK: Final = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL})
 

@@ -18,14 +18,14 @@ from fetcher.model import HostMemory
 
 _COLUMNS: Final = "host_group, at, rate, bad_rate, concurrency, code, held_until, held_code"
 _WRITE: Final = Bulk(
-    f"INSERT OR REPLACE INTO host_memories ({_COLUMNS}) "  # noqa: S608 - a constant
+    f"INSERT OR REPLACE INTO host_memories ({_COLUMNS}) "  # noqa: S608  a constant
     "SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL",
     width=8,
 )
 _FORGET: Final = (
     "DELETE FROM host_memories WHERE rate IS NULL AND concurrency IS NULL AND held_until IS NULL"
 )
-_READ: Final = f"SELECT json_group_array(json_array({_COLUMNS})) FROM host_memories"  # noqa: S608 - likewise
+_READ: Final = f"SELECT json_group_array(json_array({_COLUMNS})) FROM host_memories"  # noqa: S608  likewise
 
 
 def write(connection: sqlite3.Connection, memories: Sequence[HostMemory]) -> None:

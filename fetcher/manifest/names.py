@@ -3,7 +3,7 @@
 The tables have one shape. A bounded cache stands before each: a list may name any number of hosts.
 """
 
-# ruff: noqa: S608 - every statement is put together from constants of this package
+# ruff: noqa: S608  every statement is put together from constants of this package
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Final, Literal
 from fetcher.manifest.bulk import Bulk
 
 _REMEMBERED: Final = 65_536
+"""Names of each kind."""
 
 
 class Names:

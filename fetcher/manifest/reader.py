@@ -55,7 +55,7 @@ class ManifestReader:
         with translated(path):
             self._connection = _connect(path)
 
-    def tally(self, selection: Selection = Selection()) -> Tally:  # noqa: B008 - immutable
+    def tally(self, selection: Selection = Selection()) -> Tally:  # noqa: B008  immutable
         """Where it stands, at one moment."""
         with self._moment():
             return tallies.read_selected(self._connection, selection)

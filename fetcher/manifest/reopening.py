@@ -6,7 +6,7 @@ before it asks the host. A slice of the assets is one transaction with its talli
 not grow with their number, a kill leaves nothing half done, and the same command does the rest.
 """
 
-# ruff: noqa: S608 - every statement is put together from constants of this package
+# ruff: noqa: S608  every statement is put together from constants of this package
 
 from __future__ import annotations
 

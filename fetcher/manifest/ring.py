@@ -6,7 +6,7 @@ for many groups or hosts at once (``fetcher.manifest.bulk`` says why), and none 
 that are settled: the index of pending assets by host is all that is ever searched.
 """
 
-# ruff: noqa: S608 - every statement is put together from constants of this package
+# ruff: noqa: S608  every statement is put together from constants of this package
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ def begin(connection: sqlite3.Connection, info: RunInfo, now: float) -> int:
         "INSERT INTO runs (started_at, command, version, pid, config) VALUES (?, ?, ?, ?, ?)",
         (now, info.command, info.version, os.getpid(), info.config),
     )
-    assert cursor.lastrowid is not None  # noqa: S101 - an INSERT has one
+    assert cursor.lastrowid is not None  # noqa: S101  an INSERT has one
     return cursor.lastrowid
 
 

@@ -185,7 +185,7 @@ class Sources:
             "VALUES (?, ?, ?, ?, ?)",
             (*values, info.list_path, info.member),
         )
-        assert cursor.lastrowid is not None  # noqa: S101 - an INSERT has one
+        assert cursor.lastrowid is not None  # noqa: S101  an INSERT has one
         return cursor.lastrowid
 
     def _new_import(self) -> Import:

@@ -10,7 +10,7 @@ one comes in twice. Then nothing of the batch is written, and its rows are taken
 one by one, as any others.
 """
 
-# ruff: noqa: S608 - every statement is put together from constants of this package
+# ruff: noqa: S608  every statement is put together from constants of this package
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ Counting nine million rows takes seconds; reading these takes none, and a law th
 every crash must be cheap to check.
 """
 
-# ruff: noqa: S608 - every statement is put together from constants of this package
+# ruff: noqa: S608  every statement is put together from constants of this package
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ class ManifestThread:
         *,
         command: str,
         group_of: Callable[[str], str],
-        selection: Selection = Selection(),  # noqa: B008 - immutable
+        selection: Selection = Selection(),  # noqa: B008  immutable
         wall: Callable[[], float] = time.time,
         images_stored: bool = False,
     ) -> None:
@@ -257,7 +257,7 @@ class ManifestThread:
         """The thread: nothing but this touches the database."""
         try:
             database = self._open()
-        except BaseException as error:  # noqa: BLE001 - it is raised where it was asked for
+        except BaseException as error:  # noqa: BLE001  it is raised where it was asked for
             _tell(loop, _deliver, opened, None, error)
             return
         try:
@@ -270,7 +270,7 @@ class ManifestThread:
     def _answer(self, database: Database, call: _Call) -> None:
         try:
             result = call.ask(database)
-        except BaseException as error:  # noqa: BLE001 - likewise
+        except BaseException as error:  # noqa: BLE001  likewise
             _tell(call.loop, _deliver, call.reply, None, error)
         else:
             _tell(call.loop, self._hand_over, call, result)

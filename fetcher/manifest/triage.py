@@ -4,7 +4,7 @@ A finding is of the bytes with its MD5: when others arrive, it says nothing of t
 looked at anew.
 """
 
-# ruff: noqa: S608 - every statement is put together from constants of this package
+# ruff: noqa: S608  every statement is put together from constants of this package
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from fetcher.model import State
 from fetcher.policy.triage import Finding
 
 BATCH: Final = 64
+"""Images."""
 _MISMATCHED: Final = STATE_IDS[State.MISMATCHED]
 
 # What is needed of other images, in one pass over all of them each.

@@ -39,25 +39,32 @@ from fetcher.model import HostBudget, HostMemory
 from fetcher.policy.health import Health
 
 FIRST_CONCURRENCY: Final = 4
+"""Requests in flight."""
 FIRST_RATE: Final = 10.0
 """Requests per second; with ``STEP`` more for each healthy answer, 200 are reached in 1.5 s."""
 STEP: Final = 2.0
+"""Requests per second by which a healthy answer raises the rate at most."""
 LEAST_RATE: Final = 0.1
 """Requests per second that no refusal goes below (if the budget does not): a person's pace."""
 LATENESS: Final = 0.1
 """The share of the space between two starts by which a late one does not delay the next."""
 CUT: Final = 0.85
+"""The share of a refused rate that is tried next at most."""
 REFUSED_WINDOW: Final = 0.85
 STRAINED_WINDOW: Final = 0.7
+"""The shares of the window that a refusal leaves, and a strain."""
 PER_EPOCH: Final = 64
 PAUSES_PER_EPOCH: Final = 2.5
 ROUND_TRIPS_PER_EPOCH: Final = 8
 SHORTEST_EPOCH: Final = 4.0
+"""What an epoch lasts at least: as long as so many requests, pauses and round trips take, and so
+many seconds."""
 SURE: Final = 3
 """How often the time to the bad rate doubles while it stays the same."""
 SAME: Final = 0.9
 """A refusal at this share of the known bad rate, or above, finds the same limit again."""
 LONGEST_PAUSE: Final = 1.0
+"""Seconds, however long a round trip takes."""
 BLIND: Final = 3
 """Refusals without an accepted request between them that lower the rate. More of them say that the
 host has shut us out for a while (a quota for each minute, say), not that the rate is bad."""

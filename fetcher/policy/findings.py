@@ -152,9 +152,6 @@ class Part(NamedTuple):
     of: int
 
 
-WHOLE: Final = Part(0, 1)
-
-
 @dataclass(slots=True)
 class Standing:
     """How far a check has come."""

@@ -30,21 +30,24 @@ A job passes through here as: add → Dispatch → finished (its connection is f
 or retry, or redirected; or it is turned_back before it was sent. Its global slot and its memory
 stay taken from Dispatch until the last of these; the engine calls ``settled`` when the manifest has
 committed, so the number of slots is also the number of attempts that a crash can cost (law 5).
+
+What more to lease is ``fetcher.policy.demand``'s matter, which groups there are
+``fetcher.policy.registry``'s.
 """
 
 from __future__ import annotations
 
 import heapq
 import math
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from fetcher.model import Fault, HostBudget, HostMemory, LeaseRequest
-from fetcher.policy.adapt import Adaptive
-from fetcher.policy.breaker import Breaker, BreakerRule, Outage
+from fetcher.policy.breaker import BreakerRule, Outage
+from fetcher.policy.demand import Demand
 from fetcher.policy.groups import Change, Group, GroupStatus, Job, Leave, Place, quota
-from fetcher.policy.limits import Pace, Throughput
+from fetcher.policy.registry import Registry
 from fetcher.policy.turns import PATIENCE, Send, TurnBack, Turns
 
 
@@ -85,18 +88,14 @@ class Frontier:
         memory: int,
         capacity: int,
         budget_of: Callable[[str], HostBudget],
-        breaker: BreakerRule = BreakerRule(),  # noqa: B008 - immutable
+        breaker: BreakerRule = BreakerRule(),  # noqa: B008  immutable
     ) -> None:
         self._concurrency = concurrency
         self._memory = memory
         self._capacity = capacity
-        self._budget_of = budget_of
-        self._breaker = breaker
-        self._memories: dict[str, HostMemory] = {}
-        self._wall_ahead = 0.0
-        self._troubled: dict[str, Group] = {}
-        self._news: dict[str, Group] = {}
-        self._groups: dict[str, Group] = {}
+        self._registry = Registry(budget_of, breaker, most=self.FORGET_ABOVE)
+        self._groups = self._registry.groups
+        self._demand = Demand(self._groups, capacity=capacity, stranger=quota(budget_of("")))
         self._ring: deque[Group] = deque()
         self._timers: list[tuple[float, int, Group]] = []
         self._turns = Turns()
@@ -105,19 +104,14 @@ class Frontier:
         self._sequence = 0
         self._slots_taken = 0
         self._memory_taken = 0
-        self._held = 0
         self._paused_until = -math.inf
-        self._hungry = True
-        self._strangers_dry = False
-        self._stirred_since_asked = False
-        self._forget_above = self.FORGET_ABOVE
 
     # What the engine may look at.
 
     @property
     def held(self) -> int:
         """Assets that are leased and not settled."""
-        return self._held
+        return self._demand.held
 
     @property
     def slots_taken(self) -> int:
@@ -131,7 +125,7 @@ class Frontier:
     @property
     def hungry(self) -> bool:
         """Whether ``wants`` has something to ask for."""
-        return self._hungry and self._held < self._capacity
+        return self._demand.unmet
 
     @property
     def crowded(self) -> bool:
@@ -159,36 +153,19 @@ class Frontier:
 
     def recall(self, memories: Iterable[HostMemory], now: float, wall: float) -> None:
         """What the last run knew of its host groups; before anything is added."""
-        self._memories = {memory.group: memory for memory in memories}
-        self._wall_ahead = wall - now
+        self._registry.recall(memories, now, wall)
 
     def memories(self, now: float, wall: float, *, everything: bool = False) -> list[HostMemory]:
         """What the next run should know of the groups that had trouble since this was last asked,
         or of all that ever had.
         """
-        told = self._troubled if everything else self._news
-        self._news = {}
-        return [group.memory(now, wall) for group in told.values()]
+        return self._registry.memories(now, wall, everything=everything)
 
     # Leasing.
 
     def wants(self) -> LeaseRequest | None:
-        """What to lease, or ``None`` while there is enough of everything.
-
-        Groups that hold nothing count as strangers; once these are dry, they are named instead.
-        """
-        if not self.hungry:
-            return None
-        self._stirred_since_asked = False
-        return LeaseRequest(
-            limit=self._capacity - self._held,
-            room={
-                group.name: group.room()
-                for group in self._groups.values()
-                if group.held or group.dry or self._strangers_dry
-            },
-            default_room=0 if self._strangers_dry else quota(self._budget_of("")),
-        )
+        """What to lease, or ``None`` while there is enough of everything."""
+        return self._demand.request()
 
     def fed(
         self,
@@ -204,35 +181,20 @@ class Frontier:
         ``adopted`` came with it, but needs no request. ``exhausted`` is whether the manifest looked
         everywhere, so that what is missing to ``asked.limit`` is not there.
         """
-        got = Counter(job.group for job in adopted)
+        brought = [job.group for job in adopted]
         for job in jobs:
-            got[job.group] += 1
+            brought.append(job.group)
             self.add(job, now)
-        # What was stirred up meanwhile may have come too late for this lease.
-        if exhausted and got.total() < asked.limit and not self._stirred_since_asked:
-            for name, room in asked.room.items():
-                if got[name] < room:
-                    self._groups[name].dry = True
-            self._strangers_dry = got.keys() <= asked.room.keys()
-        self._hungry = (
-            self._stirred_since_asked
-            or self._short_of_strangers()
-            or any(group.short() for group in self._groups.values())
-        )
+        self._demand.answered(asked, brought, exhausted=exhausted)
 
     def stirred(self) -> None:
         """The manifest may have assets again that it had not: rows were imported or reopened."""
-        for group in self._groups.values():
-            group.dry = False
-        self._stir_strangers()
-
-    def _stir_strangers(self) -> None:
-        self._strangers_dry = False
-        self._stirred_since_asked = self._hungry = True
+        self._demand.stirred()
 
     def add(self, job: Job, now: float, *, first: bool = False, due: float = -math.inf) -> None:
         """Take in one leased asset: at the end of its group's line, ``first``, or when ``due``."""
-        group = self._enter(job, now)
+        group = self._group(job.group, now)
+        self._demand.entered(group)
         if job.awaits:
             self._set_aside(job)
         elif due > now:
@@ -249,7 +211,7 @@ class Frontier:
         self._set_aside_now -= len(jobs)
         for job in jobs:
             job.awaits = ""
-            self._leave(self._groups[job.group])
+            self._demand.left(self._groups[job.group])
         return jobs
 
     # The decision.
@@ -272,7 +234,7 @@ class Frontier:
         self._wake_due(now)
         if now < self._paused_until:
             return WaitUntil(self._paused_until)
-        if self._held == 0:
+        if self._demand.held == 0:
             return _DRAINED
         if self._slots_taken >= self._concurrency:
             return _IDLE
@@ -349,7 +311,7 @@ class Frontier:
             self._ended_unsent(job, group, now)
         change = group.ended(job, fault, now)
         if change is not None:
-            self._note_trouble(group)
+            self._registry.note_trouble(group)
         group.throughput.spend(received, job.asked)
         self._settle_place(group, now)
         return change
@@ -376,24 +338,26 @@ class Frontier:
     def settled(self, job: Job) -> None:
         """It reached a terminal state, and the manifest says so."""
         self._free(job)
-        self._leave(self._groups[job.group])
+        self._demand.left(self._groups[job.group])
 
     def retry(self, job: Job, due: float, now: float) -> None:
         """Its attempt came to nothing; another, from the listed URL, may start at ``due``."""
         self._free(job)
-        self._leave(self._groups[job.group])
+        self._demand.left(self._groups[job.group])
         job.start_over()
-        group = self._enter(job, now)
+        group = self._group(job.group, now)
+        self._demand.entered(group)
         self._let_wait(job, due, group)
         self._settle_place(group, now)
 
     def redirected(self, job: Job, url: str, group: str, now: float) -> None:
         """It goes on at ``url``, in ``group``: the same attempt, another request."""
         self._free(job)
-        self._leave(self._groups[job.group])
+        self._demand.left(self._groups[job.group])
         job.url, job.group = url, group
         job.hops += 1
-        target = self._enter(job, now)
+        target = self._group(group, now)
+        self._demand.entered(target)
         if job.awaits:
             self._set_aside(job)
         else:
@@ -422,7 +386,7 @@ class Frontier:
         self._set_aside_now = 0
         self._ring.clear()
         self._timers.clear()
-        self._held -= len(taken)
+        self._demand.held -= len(taken)
         return taken
 
     # What happened to a host group, or to us.
@@ -433,7 +397,7 @@ class Frontier:
         if until <= group.cool_until:
             return
         group.cool_down(until, code, now)
-        self._note_trouble(group)
+        self._registry.note_trouble(group)
         self._settle_place(group, now)
 
     def pause(self, until: float) -> None:
@@ -445,44 +409,14 @@ class Frontier:
     def _group(self, name: str, now: float) -> Group:
         group = self._groups.get(name)
         if group is None:
-            if len(self._groups) >= self._forget_above:
+            if self._registry.is_full:
                 self._forget_idle(now)
-            budget = self._budget_of(name)
-            group = Group(
-                name,
-                budget,
-                Pace(budget.rate, budget.burst, now),
-                Throughput(budget.bandwidth),
-                Adaptive(budget, now),
-                Breaker(self._breaker),
-            )
-            if (memory := self._memories.pop(name, None)) is not None:
-                group.recall(memory, now, now + self._wall_ahead)
-                self._troubled[name] = group
-            self._groups[name] = group
+            group = self._registry.make(name, now)
         return group
 
-    def _note_trouble(self, group: Group) -> None:
-        self._troubled[group.name] = self._news[group.name] = group
-
     def _forget_idle(self, now: float) -> None:
-        idle = [
-            group
-            for group in self._groups.values()
-            if not group.held
-            and not group.in_flight
-            and group.opens_at() <= now
-            and group.pace.recovered(now)
-            and not group.adaptive.lowered
-        ]
-        for group in idle:
-            del self._groups[group.name]
-            self._troubled.pop(group.name, None)
-            self._news.pop(group.name, None)
-        if any(not group.dry for group in idle):
-            self._stir_strangers()  # they are among the strangers now, and may have more
-        # Looking at all of them is to be worth its while, also where most are in use.
-        self._forget_above = max(self.FORGET_ABOVE, 2 * len(self._groups))
+        if self._registry.forget_idle(now):
+            self._demand.strangers_stirred()  # they are among them now
 
     def _set_aside(self, job: Job) -> None:
         self._aside.setdefault(job.awaits, []).append(job)
@@ -495,25 +429,6 @@ class Frontier:
     def _free(self, job: Job) -> None:
         self._slots_taken -= 1
         self._memory_taken -= job.memory
-
-    def _enter(self, job: Job, now: float) -> Group:
-        group = self._group(job.group, now)
-        group.held += 1
-        self._held += 1
-        self._note_hunger(group)
-        return group
-
-    def _leave(self, group: Group) -> None:
-        group.held -= 1
-        self._held -= 1
-        self._note_hunger(group)
-
-    def _note_hunger(self, group: Group) -> None:
-        if group.short() or self._short_of_strangers():
-            self._hungry = True
-
-    def _short_of_strangers(self) -> bool:
-        return not self._strangers_dry and 2 * self._held <= self._capacity
 
     def _settle_place(self, group: Group, now: float) -> None:
         """Put ``group`` where it belongs after something changed for it.

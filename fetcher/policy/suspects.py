@@ -36,9 +36,12 @@ from typing import Final
 APART: Final = 2
 """Deaths after which an asset is worked on alone."""
 FEW: Final = 8
+"""Suspects that are worked on together until then."""
 BY_CRASH: Final = 3
 BY_KILL: Final = 1
+"""Evidence, by how the worker ended."""
 GUILT: Final = 6
+"""Evidence that is enough."""
 CRASHES: Final = frozenset(
     {
         Signals.SIGILL,

@@ -118,7 +118,7 @@ def _write_csv(out: IO[bytes], credits_: Iterable[Credit]) -> int:
     writer = csv_writer(text)
     writer.writerow(COLUMNS)
     n = 0
-    for n, found in enumerate(credits_, start=1):  # noqa: B007 - the count
+    for n, found in enumerate(credits_, start=1):  # noqa: B007  the count
         writer.writerow(map(tame, found))
     text.flush()
     text.detach()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from fetcher.model import HostMemory
 from fetcher.policy.groups import GroupStatus
 from fetcher.policy.holding import HoldReason
-from fetcher.report.text import duration, printable, rate
+from fetcher.report.text import duration, moment, printable, rate
 
 
 def allowed(group: GroupStatus) -> str:
@@ -59,10 +58,10 @@ def _facts(memory: HostMemory, wall: float) -> dict[str, object]:
     if facts:
         facts["code"] = memory.code
     if memory.held_until is not None and memory.held_until > wall:
-        facts["left_alone_until"] = _timestamp(memory.held_until)
+        facts["left_alone_until"] = moment(memory.held_until)
         facts["left_alone_code"] = memory.held_code
     if facts:
-        facts["as_of"] = _timestamp(memory.at)
+        facts["as_of"] = moment(memory.at)
     return facts
 
 
@@ -71,7 +70,7 @@ def sentence(memory: HostMemory, wall: float) -> str:
     parts = []
     if memory.held_until is not None and memory.held_until > wall:
         why = f" ({printable(memory.held_code)})" if memory.held_code is not None else ""
-        parts.append(f"left alone until {_timestamp(memory.held_until)}{why}")
+        parts.append(f"left alone until {moment(memory.held_until)}{why}")
     limits = []
     if memory.rate is not None:
         limits.append(rate(memory.rate))
@@ -81,11 +80,3 @@ def sentence(memory: HostMemory, wall: float) -> str:
         why = f" after {printable(memory.code)}" if memory.code is not None else ""
         parts.append(f"lowered to {', '.join(limits)}{why}")
     return "; ".join(parts)
-
-
-def _timestamp(wall: float) -> str:
-    try:
-        moment = datetime.fromtimestamp(wall, UTC)
-    except (OverflowError, ValueError, OSError):  # no run wrote that
-        return "9999-12-31T23:59:59Z"
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -79,7 +79,7 @@ def write_csv(out: IO[bytes], images: Iterable[Listed], extra: Sequence[str]) ->
     with _text(out) as text:
         writer = csv_writer(text)
         writer.writerow((*MAIN[:3], *headings.values(), *MAIN[3:]))
-        for n, image in enumerate(images, start=1):  # noqa: B007 - the count
+        for n, image in enumerate(images, start=1):  # noqa: B007  the count
             others = [image.extra.get(name, "") for name in headings]
             writer.writerow(
                 (image.image_id, image.subset, image.url, *others, image.size, image.md5)
@@ -132,6 +132,7 @@ def md5sum_line(digest: str, path: str) -> str:
 
 _TAKEN: Final = ("url", "md5", "image_id", "subset", "size")
 _GROUP: Final = 10_000
+"""Rows."""
 
 
 def write_img2dataset(out: IO[bytes], images: Iterable[Listed], extra: Sequence[str]) -> Written:

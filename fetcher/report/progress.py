@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Final
 
 from rich.cells import cell_len
@@ -36,16 +35,12 @@ from fetcher.ports import Clock
 from fetcher.report import busy, holds, text
 from fetcher.report.busy import GAP
 from fetcher.report.running import RunningTally
+from fetcher.report.ticking import LINE_EVERY, NOBODY_READS, REDRAW
 
 GROUPS_IN_LOG: Final = 3
-REDRAW: Final = 0.25
-LINE_EVERY: Final = 10.0
 _WIDEST_BAR: Final = 30
 _LEAST_BAR: Final = 5
-
-# A terminal that is gone, a pipe whose reader is: no reason to stop a run of weeks. The console
-# itself would end the process on a broken pipe.
-_NOBODY_READS: Final = (OSError, SystemExit)
+"""Columns."""
 
 _COLOURS: Final = {
     State.VERIFIED: "green",
@@ -89,7 +84,7 @@ class Progress:
         self._groups = groups
         try:
             await (self._draw() if self._live else self._report())
-        except _NOBODY_READS:
+        except NOBODY_READS:
             self._console.quiet = True
 
     async def _report(self) -> None:
@@ -112,12 +107,12 @@ class Progress:
         return Live(console=self._console, auto_refresh=False, redirect_stdout=False)
 
     def _line(self, sentence: str) -> None:
-        stamp = datetime.fromtimestamp(self._clock.wall(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        stamp = text.moment(self._clock.wall())
         # As a Text it is not searched for markup and emoji, which a name may look like.
         try:
             # In a log it is one line, on a terminal it breaks between words.
             self._console.print(Text(f"{stamp}  {sentence}"), soft_wrap=not self._live)
-        except _NOBODY_READS:
+        except NOBODY_READS:
             self._console.quiet = True
 
     def _summary(self) -> str:

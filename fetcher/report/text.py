@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from datetime import UTC, datetime
 from typing import Final
 
 _HOUR: Final = 3_600
@@ -49,6 +50,15 @@ def duration(seconds: float) -> str:
     if minutes:
         return f"{minutes}m {secs:02}s"
     return f"{secs}s"
+
+
+def moment(wall: float) -> str:
+    """Seconds since the epoch as ISO 8601, UTC: ``2026-11-23T21:14:14Z``."""
+    try:
+        at = datetime.fromtimestamp(wall, UTC)
+    except (OverflowError, ValueError, OSError):  # no run wrote that
+        return "9999-12-31T23:59:59Z"
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def counted(n: int, one: str, many: str = "") -> str:

@@ -5,7 +5,6 @@ a timestamped line now and then anywhere else.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import Final, Self
 
@@ -13,11 +12,16 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-REDRAW: Final = 0.25
-LINE_EVERY: Final = 10.0
+from fetcher.report.text import moment
 
-# A pipe whose reader is gone: no reason to end. The console itself would end the process.
-_NOBODY_READS: Final = (OSError, SystemExit)
+REDRAW: Final = 0.25
+"""Seconds, on a terminal."""
+LINE_EVERY: Final = 10.0
+"""Seconds, anywhere else."""
+NOBODY_READS: Final = (OSError, SystemExit)
+"""A terminal that is gone, a pipe whose reader is: no reason to stop, least of all a run of weeks.
+The console itself would end the process on a broken pipe.
+"""
 
 
 class Ticker:
@@ -57,7 +61,7 @@ class Ticker:
             if self._console.is_terminal:
                 self._live.update(Text(sentence(), no_wrap=True, overflow="ellipsis"), refresh=True)
             else:
-                at = datetime.fromtimestamp(self._wall(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+                at = moment(self._wall())
                 self._console.print(f"{at}  {sentence()}", soft_wrap=True)
-        except _NOBODY_READS:
+        except NOBODY_READS:
             pass

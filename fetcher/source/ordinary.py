@@ -92,7 +92,7 @@ class Ordinary:
     """What is ordinary in a table of one layout. ``folder_subset`` as for ``RowMaker``."""
 
     def __init__(self, layout: Layout, delimiter: str, folder_subset: str) -> None:
-        assert layout.id is not None  # noqa: S101 - see ordinary()
+        assert layout.id is not None  # noqa: S101  see ordinary()
         columns, places = _described(layout, delimiter)
         # Only behind a line's end may a line begin; that it is the one before, the count tells.
         self._expression = re.compile("^" + delimiter.join(columns) + "\r?\n", re.MULTILINE)
@@ -198,7 +198,7 @@ def _described(layout: Layout, delimiter: str) -> tuple[list[str], Places]:
         else:
             extra.append(taken)
         taken += 1
-    assert layout.id is not None  # noqa: S101 - likewise
+    assert layout.id is not None  # noqa: S101  likewise
     return columns, Places(
         id=places[layout.id],
         subset=None if layout.subset is None else places[layout.subset],

@@ -98,7 +98,7 @@ def _text(value: object) -> str:
     if isinstance(value, str):
         return value.replace(NUL, SUBSTITUTE)
     # NaN is how pandas keeps a missing number.
-    if value is None or value != value:  # noqa: PLR0124 - NaN alone differs from itself
+    if value is None or value != value:  # noqa: PLR0124  NaN alone differs from itself
         return ""
     text = value.decode() if isinstance(value, bytes) else str(value)
     return text.replace(NUL, SUBSTITUTE)

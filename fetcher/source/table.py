@@ -190,14 +190,14 @@ class RowMaker:
 
     def rows(self, span: Span) -> Iterator[Row]:
         """Those that the selection wants; of the ordinary ones of this layout."""
-        assert self.ordinary is not None  # noqa: S101 - it made the span
+        assert self.ordinary is not None  # noqa: S101  it made the span
         rows, wants = self.ordinary.rows(span), self._wants
         if wants is None:
             return rows
         return (row for row in rows if wants(row.subset, row.image_id))
 
     def last_id(self, span: Span) -> str:
-        assert self.ordinary is not None  # noqa: S101 - likewise
+        assert self.ordinary is not None  # noqa: S101  likewise
         return span.lines[-1][self.ordinary.places.id]
 
     def make(self, line: int, record: list[str]) -> Row | BadRow | None:

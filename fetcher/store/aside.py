@@ -24,6 +24,7 @@ FOLDER: Final = ASIDE
 _CHANGE: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _CHUNK: Final = 1 << 20
+"""Bytes."""
 
 
 class Aside:

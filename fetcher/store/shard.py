@@ -32,6 +32,7 @@ _PARKED: Final = -1
 _PARTS: Final = 1_000
 """Buffers in one call; IOV_MAX is 1,024 on Linux and macOS."""
 _CHUNK: Final = 1 << 20
+"""Bytes."""
 
 
 @dataclass(slots=True, eq=False)

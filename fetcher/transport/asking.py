@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -69,6 +70,14 @@ def prepare(request: FetchRequest) -> tuple[Destination, dict[str, str]]:
         return _destination(urls.drop_credentials(request.url)), headers
     except ValueError as error:
         raise RefusedError("bad-url", "the URL cannot be parsed") from error
+
+
+def header_lines(headers: Mapping[str, str]) -> bytes:
+    """Header lines (RFC 9112 section 5). Raises ``ValueError`` for what would make more of them."""
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    if lines.count("\n") != len(headers) or lines.count("\r") != len(headers) or "\0" in lines:
+        raise ValueError("a header has a line break")
+    return lines.encode("utf-8")
 
 
 def _authorization(url: str) -> dict[str, str]:

@@ -80,7 +80,7 @@ class HttpTransport:
     async def reach(self, url: str) -> bool:
         try:
             destination, _ = prepare(FetchRequest(url, 0, 0, ""))
-            await self._requests.reach(destination.origin)
+            await self._requests.pool.reach(destination.origin)
         except Exception:  # noqa: BLE001  the answer to the question
             return False
         return True

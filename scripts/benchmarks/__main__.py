@@ -23,8 +23,9 @@ from scripts.benchmarks import corpus, table, tools
 from scripts.benchmarks.contenders import ALL, FETCHER
 from scripts.benchmarks.corpus import Spec
 from scripts.benchmarks.hosts import hosts
-from scripts.benchmarks.imports import Traffic, imports, memory
+from scripts.benchmarks.imports import imports
 from scripts.benchmarks.longlist import ROWS
+from scripts.benchmarks.memory import Traffic, memory
 from scripts.benchmarks.results import Results
 from scripts.benchmarks.settings import Settings
 from scripts.benchmarks.speeds import speed

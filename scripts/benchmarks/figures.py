@@ -13,7 +13,8 @@ from typing import Final, TypeVar
 from scripts.benchmarks import imports as importing
 from scripts.benchmarks.contenders import FETCHER, SHARDS
 from scripts.benchmarks.hosts import HostsResult
-from scripts.benchmarks.imports import Held, ImportResult, MemoryResult
+from scripts.benchmarks.imports import ImportResult
+from scripts.benchmarks.memory import Held, MemoryResult
 from scripts.benchmarks.race import Spread, spread
 from scripts.benchmarks.results import Results
 from scripts.benchmarks.speeds import SpeedResult

@@ -1,4 +1,4 @@
-"""A list as long as Open Images: import, first request, manifest and memory.
+"""A list as long as Open Images: import, first request, and manifest.
 
     import    ``fetcher mirror LIST.tar.gz``, from its start until it says that all lists are read,
               while the only server there is takes every request and answers none; beside it
@@ -6,9 +6,6 @@
               index by id that a manifest has, too
     resume    the same command over the finished manifest, of which the first 30 % of the rows are
               settled, until the server has its first request
-    memory    as many requests in flight as asked for, each of an image of 2 MB that arrives within
-              some seconds, while a list is imported and until each slot was used twice; with the
-              long list and with one of a hundredth of its rows
 
 A manifest is compared with the bytes that it keeps of its list: those of all cells of all rows,
 without the commas, quotes and line ends between them.
@@ -17,10 +14,8 @@ without the commas, quotes and line ends between them.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import sqlite3
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -30,14 +25,14 @@ from typing import Any, Final
 
 from fetcher.manifest import ManifestThread, RunInfo
 from fetcher.model import Asset, LeaseRequest, Outcome, State
-from scripts.benchmarks import longlist
-from scripts.benchmarks.longlist import DOMAIN, KNOWN, LongList
-from scripts.benchmarks.measure import Failure, Surroundings, Usage, environment, measure
+from scripts.benchmarks import longlist, longruns
+from scripts.benchmarks.longlist import DOMAIN, LongList
+from scripts.benchmarks.measure import Failure, Usage, measure
 from scripts.benchmarks.race import Standing, race
 from scripts.benchmarks.settings import Settings
-from scripts.benchmarks.slow import SlowWeb, slow_web
+from scripts.benchmarks.slow import slow_web
 from scripts.benchmarks.slowweb import Options
-from scripts.benchmarks.watching import Line, watch
+from scripts.benchmarks.watching import watch
 from scripts.benchmarks.workplace import Workplace, workplace
 
 FETCHER: Final = "fetcher"
@@ -45,16 +40,7 @@ SQLITE: Final = "sqlite3 .import"
 INDEXED: Final = "sqlite3 .import, and a unique index"
 SETTLED: Final = 0.3
 """Share of the rows that are settled when a run is resumed."""
-SHORTER: Final = 100
-"""How many times shorter the short list is."""
-_EXPECTED: Final = ("verified", "pending")
-_READ: Final = "all lists are read"
-_MANIFEST_ROW: Final = 700
-"""Bytes that a row may take in a manifest and its log, generously."""
 _AT_ONCE: Final = 5_000
-_PIECES: Final = 40
-_ROUNDS: Final = 2
-"""How often each slot is used at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,46 +69,10 @@ class ImportResult:
     """Why there is no more."""
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
-    """Memory of one run."""
-
-    rows: int
-    peak: int
-    """Bytes of all processes together, at most."""
-    in_flight: int
-    """Requests that the server saw at once, at most."""
-    verified: int
-
-
-@dataclass(frozen=True, slots=True)
-class MemoryResult:
-    short: Held | Failure
-    long: Held | Failure
-
-    @property
-    def growth(self) -> float | None:
-        if isinstance(self.short, Failure) or isinstance(self.long, Failure):
-            return None
-        return self.long.peak / self.short.peak
-
-
-@dataclass(frozen=True, slots=True)
-class Traffic:
-    """What comes in while memory is looked at."""
-
-    in_flight: int
-    """Requests at once."""
-    pace: float
-    """Seconds that an image takes to arrive, on average."""
-    spread: float
-    """Share by which it takes less or more; with 0 all arrive in step."""
-
-
 def imports(rows: int, lists: Path, settings: Settings) -> ImportResult:
     """Import, resumption and size, with a list of ``rows``, which is kept in ``lists``."""
     image_list = longlist.obtain(rows, lists, settings.say)
-    with workplace(0, _MANIFEST_ROW * rows, settings.work, settings.disk) as place:
+    with workplace(0, longruns.MANIFEST_ROW * rows, settings.work, settings.disk) as place:
         one = _Importing(image_list, place, settings)
         standings = race(
             tuple(one.attempts()),
@@ -145,21 +95,12 @@ def imports(rows: int, lists: Path, settings: Settings) -> ImportResult:
     )
 
 
-def memory(rows: int, lists: Path, settings: Settings, traffic: Traffic) -> MemoryResult:
-    """Peak memory with a list of ``rows``, and with a shorter one."""
-    short, long = (
-        _held(longlist.obtain(count, lists, settings.say), settings, traffic)
-        for count in (max(3, rows // SHORTER), rows)
-    )
-    return MemoryResult(short, long)
-
-
 class _Importing:
     def __init__(self, image_list: LongList, place: Workplace, settings: Settings) -> None:
         self._list = image_list
         self._place = place
         self._settings = settings
-        self._surroundings = _surroundings(place, settings)
+        self._surroundings = longruns.surroundings(place, settings)
         self.fresh: list[float] = []
 
     def attempts(self) -> dict[str, Callable[[], Usage | Failure]]:
@@ -176,16 +117,16 @@ class _Importing:
 
     def _imported(self, out: Path) -> Usage | Failure:
         with slow_web(Options(latency=0, mute=True)) as web:
-            command = _mirror(self._list, out, web, self._settings)
-            run = watch(command, out, self._surroundings, lambda lines: _has(lines, _READ))
+            command = longruns.command(self._list, out, web, self._settings)
+            run = watch(command, out, self._surroundings, longruns.has_read)
             if isinstance(run, Failure):
                 return run
             first = run.since(web.end().first)
-        wall = run.said(_READ)
-        status = _status(self._settings.programs["fetcher"], out)
+        wall = run.said(longruns.READ)
+        status = longruns.status(self._settings.programs["fetcher"], out)
         wrong = _not_imported(status, self._list.rows)
         if wall is None or wrong is not None:
-            return Failure(wrong or f"it never said {_READ!r}")
+            return Failure(wrong or f"it never said {longruns.READ!r}")
         if first is None:
             return Failure("no request was sent")
         self.fresh.append(first)
@@ -230,68 +171,12 @@ class _Importing:
 
     def _resumed(self, out: Path) -> float | Failure:
         with slow_web(Options(latency=0, mute=True)) as web:
-            command = _mirror(self._list, out, web, self._settings)
+            command = longruns.command(self._list, out, web, self._settings)
             run = watch(command, out, self._surroundings, lambda _: web.journal.first is not None)
             if isinstance(run, Failure):
                 return run
             seconds = run.since(web.end().first)
         return Failure("no request was sent") if seconds is None else seconds
-
-
-def _held(image_list: LongList, settings: Settings, traffic: Traffic) -> Held | Failure:
-    images, in_flight = min(image_list.rows, KNOWN // 4), traffic.in_flight
-    need = _MANIFEST_ROW * image_list.rows + images * image_list.image.size
-    with workplace(0, need, settings.work, settings.disk) as place, place.output() as out:
-        settings.say(f"memory with {image_list.rows:,} rows")
-        options = Options(
-            latency=0,
-            image=str(image_list.image_file),
-            pieces=_PIECES,
-            pause=traffic.pace / _PIECES,
-            spread=traffic.spread,
-        )
-        with slow_web(options) as web:
-            sets = (
-                "hosts.default.rate=unlimited",
-                f"hosts.default.concurrency={in_flight}",
-                "hosts.default.adapt=false",
-                f"fetch.concurrency={in_flight}",
-                f"fetch.memory={in_flight}MiB",
-                "fetch.spool_above=1MiB",
-            )
-            run = watch(
-                _mirror(image_list, out, web, settings, *sets),
-                out,
-                _surroundings(place, settings),
-                lambda lines: _has(lines, _READ) and web.journal.answered >= _ROUNDS * in_flight,
-                memory=True,
-            )
-            if isinstance(run, Failure):
-                return run
-            journal = web.end()
-        states = _status(settings.programs["fetcher"], out)["states"]
-        others = {name: n for name, n in states.items() if n and name not in _EXPECTED}
-        if others:
-            return Failure(f"the manifest says {others}; are there more than {KNOWN:,} images?")
-        return Held(image_list.rows, run.usage.peak, journal.most_in_flight, states["verified"])
-
-
-def _mirror(
-    image_list: LongList, out: Path, web: SlowWeb, settings: Settings, *sets: str
-) -> tuple[str, ...]:
-    where = json.dumps({f"*.{DOMAIN}:80": web.place})
-    options = (f"network.connect_to={where}", "run.drain=0", *sets, *settings.options)
-    program = str(settings.programs["fetcher"])
-    command = (program, "mirror", str(image_list.archive), "--to", str(out))
-    return (*command, *(argument for option in options for argument in ("--set", option)))
-
-
-def _surroundings(place: Workplace, settings: Settings) -> Surroundings:
-    return Surroundings(environment(place.inside), place.inside / "command.log", settings.limit)
-
-
-def _has(lines: Sequence[Line], text: str) -> bool:
-    return any(text in line.text for line in lines)
 
 
 def _dot_commands(members: Sequence[Path], *, indexed: bool) -> Iterator[str]:
@@ -301,14 +186,6 @@ def _dot_commands(members: Sequence[Path], *, indexed: bool) -> Iterator[str]:
         yield f'.import {"--skip 1 " if number else ""}"{path}" images'
     if indexed:
         yield "CREATE UNIQUE INDEX by_id ON images (ImageID);"
-
-
-def _status(program: Path, out: Path) -> dict[str, Any]:
-    """What ``fetcher status --json`` says."""
-    command = (program, "status", out, "--json")
-    answer = subprocess.run(command, stdout=subprocess.PIPE, check=True)  # noqa: S603  our own
-    status: dict[str, Any] = json.loads(answer.stdout)
-    return status
 
 
 def _not_imported(status: Mapping[str, Any], rows: int) -> str | None:

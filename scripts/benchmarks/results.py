@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from scripts.benchmarks.hosts import HostsResult
-from scripts.benchmarks.imports import ImportResult, MemoryResult
+from scripts.benchmarks.imports import ImportResult
+from scripts.benchmarks.memory import MemoryResult
 from scripts.benchmarks.speeds import SpeedResult
 
 

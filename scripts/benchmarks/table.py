@@ -12,8 +12,9 @@ from scripts.benchmarks.contenders import ALL, FETCHER
 from scripts.benchmarks.figures import figures, told
 from scripts.benchmarks.hosts import HostsResult
 from scripts.benchmarks.imports import FETCHER as FETCHER_IMPORT
-from scripts.benchmarks.imports import SETTLED, Held, ImportResult, MemoryResult
+from scripts.benchmarks.imports import SETTLED, ImportResult
 from scripts.benchmarks.measure import Failure
+from scripts.benchmarks.memory import Held, MemoryResult
 from scripts.benchmarks.race import Spread, Standing, spread
 from scripts.benchmarks.results import Results
 from scripts.benchmarks.speeds import SpeedResult

@@ -14,7 +14,6 @@ from fetcher.policy.retry import parse_retry_after
 from fetcher.policy.sniff import HEAD, extension, is_image, sniff, usual_extensions
 from scripts.fuzzing.laws import PART, Choices, Target, header, require
 
-_SPACE: Final = " \t"
 _LONGEST_WAIT: Final = 1e12
 _EXTENSION: Final = re.compile(r"[a-z0-9]{2,5}")
 _LAST_YEAR: Final = 253_402_300_799

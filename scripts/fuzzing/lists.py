@@ -21,8 +21,6 @@ from fetcher.errors import SourceError
 from fetcher.model import BadRow, Row, Selection
 from fetcher.policy.paths import id_fault
 from fetcher.source import REASONS, ColumnNames, open_list, read_ids
-from fetcher.source.streams import DamageError
-from fetcher.source.text import NUL, SUBSTITUTE, blocks_of, record_reader
 from scripts.fuzzing.laws import PART, Choices, Target, require
 
 _MAX_SIZE: Final = 2**53
@@ -34,7 +32,7 @@ _COLUMNS: Final = (
     ColumnNames(id=""),
     ColumnNames(id="OriginalMD5", md5=""),
 )
-_CHUNKS: Final = (1, 2, 7, 61, 512)
+CHUNKS: Final = (1, 2, 7, 61, 512)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +96,7 @@ def _look_at(rows: list[Row | BadRow], extra: int) -> None:
 
 def read_whole(data: bytes, columns: int) -> Reading:
     """Read a list with one of four ways to find its columns."""
-    return _whole(data, _COLUMNS[columns], _CHUNKS[-1])
+    return _whole(data, _COLUMNS[columns], CHUNKS[-1])
 
 
 def _whole(data: bytes, columns: ColumnNames, chunk: int) -> Reading:
@@ -140,7 +138,7 @@ _DECIMAL: Final = (
     "ImageID,OriginalURL,OriginalLandingURL,License,AuthorProfileURL,Author,Title\n"
     "18446744073709551615,https://a.example/1,,,,,t\n12,https://a.example/2,,,,,t\nff,x,,,,,t\n"
 )
-_TEXTS: Final = (
+TEXTS: Final = (
     _FULL.encode(),
     ("\ufeff" + _FULL.replace("\n", "\r\n")).encode(),
     _TSV.encode(),
@@ -152,7 +150,7 @@ _TEXTS: Final = (
     b'url\n"https://a.example/unclosed\n',
     b'{"url": 1}\n',
 )
-_TEXT_WORDS: Final = (
+TEXT_WORDS: Final = (
     b"ImageID", b"OriginalURL", b"url", b"id", b"size", b"md5", b"TsvHttpData-1.0\n", b"\r\n",
     b"\xef\xbb\xbf", b"\xff\xfe", b'""', b'",', b"\xe2\x80\xa8", b"\xed\xa0\x80", b"\0",
     b"9007199254740992", b"7.0", b"EEGQ0ZQ/OxJAIGzfJ6LMvw==", b"PAR1", b"\x1f\x8b\x08", b"BZh",
@@ -162,7 +160,7 @@ _TEXT_WORDS: Final = (
 def _text(data: bytes) -> None:
     choices = Choices(data)
     columns = _COLUMNS[choices.below(len(_COLUMNS))]
-    chunk = _CHUNKS[choices.below(len(_CHUNKS))]
+    chunk = CHUNKS[choices.below(len(CHUNKS))]
     skip = choices.below(16)
     content = choices.rest()
     reading = _whole(content, columns, chunk)
@@ -193,79 +191,13 @@ def _count(content: bytes, reading: Reading) -> None:
     require(found == len(reading.rows), f"{found} records, but {len(reading.rows)} rows")
 
 
-def _blocks(data: bytes) -> None:
-    choices = Choices(data)
-    chunk = _CHUNKS[choices.below(len(_CHUNKS))]
-    sample = choices.below(64)
-    longest = choices.below(256)
-    content = choices.rest()
-    if content in {b"\xef", b"\xef\xbb"}:
-        return  # half a byte order mark, which Python's decoder keeps to itself: no text at all
-    pieces = [content[at : at + chunk] for at in range(0, len(content), chunk)]
-    blocks: list[str] = []
-    with (
-        patch("fetcher.source.text.SAMPLE", sample),
-        patch("fetcher.source.text.MAX_FIELD", 16),
-        patch("fetcher.source.text._MAX_LINE", longest),
-    ):
-        try:
-            blocks.extend(blocks_of(pieces))
-        except DamageError:
-            text = content[: _valid(content)].decode("utf-8-sig")
-            whole = _lines(text + "\0")[:-1]
-            # A line that is too long is given up before its end is seen, or is not.
-            given_up = [line for block in blocks for line in _lines(block)][len(whole) :]
-            text = "".join(whole) + ("y" * (longest + 1) if given_up else "")
-        else:
-            text = content.decode("utf-8-sig")
-    text = text.replace(NUL, SUBSTITUTE)
-    lines, kept = _lines(text), [_lines(block) for block in blocks]
-    for block in blocks[:-1]:
-        require(block.endswith(("\n", "\r")), "a block ends within a line")
-    together = [line for block in kept for line in block]
-    require(len(together) == len(lines), f"{len(lines)} lines became {len(together)}")
-    for line, original in zip(together, lines, strict=True):
-        if line != original:
-            require(line == "x" * 17 + "\n", f"{original!r} became {line!r}")
-            require(len(original) > longest, "a line was dropped that is not too long")
-
-
-def _valid(content: bytes) -> int:
-    """Bytes before the first that is not UTF-8."""
-    try:
-        content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        # The codec counts from behind the mark that it has taken off.
-        return error.start + (3 if content.startswith(b"\xef\xbb\xbf") else 0)
-    return len(content)
-
-
-def _lines(text: str) -> list[str]:
-    return list(io.StringIO(text, newline=""))
-
-
-def _records(data: bytes) -> None:
-    """``csv`` behind the blocks finds what it finds in the text as a whole."""
-    choices = Choices(data)
-    sample, chunk = choices.below(64), _CHUNKS[choices.below(len(_CHUNKS))]
-    delimiter = ",\t"[choices.below(2)]
-    quoted = choices.flag()
-    text = choices.rest().decode(errors="ignore").replace(NUL, SUBSTITUTE)
-    content = text.encode()
-    pieces = [content[at : at + chunk] for at in range(0, len(content), chunk)]
-    with patch("fetcher.source.text.SAMPLE", sample):
-        found = list(record_reader(blocks_of(pieces), delimiter, quoted=quoted))
-    whole = list(record_reader([text.removeprefix("\ufeff")], delimiter, quoted=quoted))
-    require(found == whole, "records depend on how the text came")
-
-
 # Packed.
 
 
 def _packed(data: bytes) -> None:
     choices = Choices(data)
     columns = _COLUMNS[choices.below(len(_COLUMNS))]
-    chunk = _CHUNKS[choices.below(len(_CHUNKS))]
+    chunk = CHUNKS[choices.below(len(CHUNKS))]
     wrapping = choices.below(4)
     harm, where = choices.below(3), choices.below(65_536)
     content = choices.rest()
@@ -312,7 +244,7 @@ def _archive(contents: list[bytes]) -> bytes:
 def _raw(data: bytes) -> None:
     """Archives and gzip files to the byte."""
     choices = Choices(data)
-    chunk = _CHUNKS[choices.below(len(_CHUNKS))]
+    chunk = CHUNKS[choices.below(len(CHUNKS))]
     zipped = choices.flag()
     content = choices.rest()
     _whole(gzip.compress(content, 1, mtime=0) if zipped else content, ColumnNames(), chunk)
@@ -333,7 +265,7 @@ def _small_tar(kind: int) -> bytes:
 
 def _ids(data: bytes) -> None:
     choices = Choices(data)
-    chunk = _CHUNKS[choices.below(len(_CHUNKS))]
+    chunk = CHUNKS[choices.below(len(CHUNKS))]
     with _file(choices.rest()) as path:
         found = _ids_in(path)
         with _in_chunks(chunk):
@@ -360,24 +292,8 @@ TARGETS: Final = (
         "list-text",
         f"{_TAKEN}; reading on after a line gives what follows it",
         _text,
-        tuple(bytes([n % 4, n % 5, n]) + text for n, text in enumerate(_TEXTS)),
-        _TEXT_WORDS,
-    ),
-    Target(
-        "list-blocks",
-        "blocks hold the lines of the text, each once, and end where a line does",
-        _blocks,
-        tuple(bytes([n % 5, n, 40]) + text[:300] for n, text in enumerate(_TEXTS)),
-        _TEXT_WORDS,
-        longest=512,
-    ),
-    Target(
-        "list-records",
-        "records are those of the whole text, however it comes in pieces",
-        _records,
-        tuple(bytes([n, n % 5, n % 2, n % 3]) + text[:300] for n, text in enumerate(_TEXTS)),
-        _TEXT_WORDS,
-        longest=512,
+        tuple(bytes([n % 4, n % 5, n]) + text for n, text in enumerate(TEXTS)),
+        TEXT_WORDS,
     ),
     Target(
         "list-packed",
@@ -386,12 +302,12 @@ TARGETS: Final = (
         _packed,
         tuple(
             bytes([0, n % 5, wrapping, harm, 0, 77 * n % 256])
-            + PART.join(bytes([m]) + text for m, text in enumerate(_TEXTS[n : n + 2]))
-            for n in range(len(_TEXTS))
+            + PART.join(bytes([m]) + text for m, text in enumerate(TEXTS[n : n + 2]))
+            for n in range(len(TEXTS))
             for wrapping in (1, 2, 3)
             for harm in (1, 2)
         ),
-        _TEXT_WORDS,
+        TEXT_WORDS,
     ),
     Target(
         "list-raw",
@@ -421,7 +337,7 @@ TARGETS: Final = (
             b"\x04a,b\n",
             b"\x00" + gzip.compress(b"a\nb", mtime=0),
         ),
-        _TEXT_WORDS,
+        TEXT_WORDS,
         longest=512,
     ),
 )

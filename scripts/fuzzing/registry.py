@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import chain
 from typing import Final
 
-from scripts.fuzzing import addresses, columns, headers, lists, rows, settings
+from scripts.fuzzing import addresses, columns, headers, lists, rows, settings, texts
 from scripts.fuzzing.laws import Target
 
-_MODULES: Final = (lists, columns, headers, addresses, settings, rows)
+_MODULES: Final = (lists, texts, columns, headers, addresses, settings, rows)
 
 TARGETS: Final[dict[str, Target]] = {
     target.name: target for target in chain.from_iterable(module.TARGETS for module in _MODULES)

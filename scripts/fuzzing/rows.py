@@ -44,7 +44,7 @@ def _packing(data: bytes) -> None:
     try:
         packed = packing.pack(path, subset, image_id)
     except ValueError:
-        require(not path or path[0] in ".!/", f"{path!r} is refused")
+        require(not path or path[0] in ".!#/", f"{path!r} is refused")
         return
     require(len(packed) <= len(path), "packed, it is longer")
     if path.startswith("images/"):

@@ -127,7 +127,7 @@ def make(path: Path, count: int, *, settled: float = 1.0, again: int = 0) -> byt
         if again:
             clock[0] += 180 * DAY
             _run(database, "audit images.csv --to mirror")
-            connection = database._connection  # noqa: SLF001 - as a command that reopens would
+            connection = database._connection  # noqa: SLF001  as a command that reopens would
             connection.execute("BEGIN IMMEDIATE")
             connection.execute(
                 "UPDATE assets SET state = 0, code = 0, attempts = 0 "
@@ -191,7 +191,7 @@ def _settle(
 def _outcomes(
     asset_ids: Sequence[int],
     clock: list[float],
-    later: bool,  # noqa: FBT001 - private
+    later: bool,  # noqa: FBT001  private
 ) -> Iterator[list[Outcome]]:
     batch: list[Outcome] = []
     for asset_id in asset_ids:

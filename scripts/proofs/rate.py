@@ -25,7 +25,8 @@ from urllib.parse import urlsplit
 from fetcher.demo.process import WebProcess
 from fetcher.demo.steps import Answer, Close, Picture
 from scripts.proofs import mirrors
-from scripts.proofs.relay import Relay, relayed
+from scripts.proofs.beside import serving
+from scripts.proofs.relay import Relay
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ def _way(web: WebProcess, *, slowly: bool) -> Iterator[int]:
     async def hold() -> None:
         await asyncio.sleep(SLOWEST * chance.random())
 
-    with relayed(Relay(web.tls_port, hold)) as port:
+    with serving(Relay(web.tls_port, hold).serve) as port:
         yield port
 
 

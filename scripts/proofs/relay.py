@@ -7,9 +7,8 @@ client has a connection that it could send a request over, and some take longer 
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -51,22 +50,3 @@ class Relay:
             while piece := await reader.read(_PIECE):
                 writer.write(piece)
                 await writer.drain()
-
-
-@contextmanager
-def relayed(relay: Relay) -> Iterator[int]:
-    """In a thread of its own; the port."""
-    loop = asyncio.new_event_loop()
-    server = loop.run_until_complete(relay.serve())
-    thread = threading.Thread(target=loop.run_forever, name="relay")
-    thread.start()
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        server.close()
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.close()

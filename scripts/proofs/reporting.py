@@ -62,7 +62,7 @@ def _run(directory: Path, out: Path, command: str) -> tuple[float, int]:
     """Seconds, and the peak of memory in bytes."""
     name, *options = command.format(out=out).split()
     started = time.monotonic()
-    process = subprocess.Popen(  # noqa: S603 - ourselves
+    process = subprocess.Popen(  # noqa: S603  ourselves
         [sys.executable, "-m", "fetcher", name, directory, *options],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

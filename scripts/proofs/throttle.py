@@ -8,16 +8,14 @@ the first the limit is found.
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from fetcher.demo.images import picture
 from scripts.proofs import mirrors
+from scripts.proofs.beside import serving
 
 LEAST_USED: Final = 0.85
 MOST_REFUSED: Final = 0.03
@@ -46,7 +44,6 @@ class _Web:
     retry_after: int | None
     served: list[float] = field(default_factory=list)
     refused: list[float] = field(default_factory=list)
-    port: int = 0
     _tokens: float = 0.0
     _at: float = 0.0
 
@@ -79,32 +76,13 @@ class _Web:
         return f"HTTP/1.1 429 Too Many Requests\r\n{wait}Content-Length: 0\r\n\r\n".encode()
 
 
-@contextmanager
-def _serving(web: _Web) -> Iterator[None]:
-    loop = asyncio.new_event_loop()
-    server = loop.run_until_complete(asyncio.start_server(web.talk, "127.0.0.1", 0))
-    web.port = server.sockets[0].getsockname()[1]
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        server.close()
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-        loop.run_until_complete(asyncio.sleep(0))
-        loop.close()
-
-
 def prove(
     place: Path, *, rate: float, burst: float, retry_after: int | None, seconds: float
 ) -> Report:
     """Mirror without a configured rate for ``seconds``."""
     web = _Web(rate, burst, retry_after)
-    with _serving(web):
-        connect_to = {"*.staticflickr.com:80": f"127.0.0.1:{web.port}"}
+    with serving(lambda: asyncio.start_server(web.talk, "127.0.0.1", 0)) as port:
+        connect_to = {"*.staticflickr.com:80": f"127.0.0.1:{port}"}
         config = mirrors.write_config(
             place / "config.yaml",
             {"network": {"connect_to": connect_to}, "retry": {"attempts": 20}},

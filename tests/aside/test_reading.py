@@ -115,7 +115,7 @@ def imported(
     path: Path,
     start: Start | None,
     *,
-    selection: Selection = Selection(),  # noqa: B008 - frozen
+    selection: Selection = Selection(),  # noqa: B008  frozen
     lost: str | None = None,
 ) -> tuple[Tally, list[int]]:
     """``lost``: what is told of a process that does not read to the end."""

@@ -7,8 +7,9 @@ import pytest
 from scripts.benchmarks.contenders import FETCHER, FLOOR, SHARDS, TIMED
 from scripts.benchmarks.figures import Figure, figures, told
 from scripts.benchmarks.hosts import HostsResult
-from scripts.benchmarks.imports import Held, ImportResult, MemoryResult, Sizes
+from scripts.benchmarks.imports import ImportResult, Sizes
 from scripts.benchmarks.measure import Failure, Usage
+from scripts.benchmarks.memory import Held, MemoryResult
 from scripts.benchmarks.race import Spread, Standing
 from scripts.benchmarks.results import Results
 from scripts.benchmarks.speeds import SpeedResult

@@ -1,3 +1,5 @@
+"""What the other parts are given is made of the configuration as its keys say."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""Layers make one configuration, in their order; what is wrong is refused with where it stands."""
+
 from __future__ import annotations
 
 import pickle
@@ -426,7 +428,7 @@ def test_a_configuration_is_frozen_and_takes_no_other_keys() -> None:
 
 def test_a_loaded_configuration_can_be_sent_to_another_process() -> None:
     loaded = load(sets=["hosts.groups.g.match=a.org", "network.connect_to.a.org:1=127.0.0.1:2"])
-    again: LoadedConfig = pickle.loads(pickle.dumps(loaded))  # noqa: S301 - our own bytes
+    again: LoadedConfig = pickle.loads(pickle.dumps(loaded))  # noqa: S301  our own bytes
     assert again == loaded
 
 

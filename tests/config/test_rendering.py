@@ -1,3 +1,5 @@
+"""What is shown of a configuration is that configuration, and shows no password."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""YAML is read as everybody reads it, and written so that everybody reads the same."""
+
 from __future__ import annotations
 
 from itertools import pairwise

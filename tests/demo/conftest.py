@@ -1,3 +1,5 @@
+"""The little web, whom its certificates are trusted by, and a loop of either make."""
+
 from __future__ import annotations
 
 import asyncio
@@ -15,11 +17,6 @@ from fetcher.demo.web import Web
 async def web() -> AsyncIterator[Web]:
     async with Web() as running:
         yield running
-
-
-@pytest.fixture(scope="session")
-def authority() -> Authority:
-    return Authority.create()
 
 
 @pytest.fixture(scope="session")

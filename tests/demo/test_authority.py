@@ -1,3 +1,5 @@
+"""Certificates are for the names that were asked for, and trusted by who has the file alone."""
+
 from __future__ import annotations
 
 import ssl

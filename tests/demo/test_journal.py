@@ -1,3 +1,5 @@
+"""The journal has every request, before anybody can know of its answer."""
+
 from __future__ import annotations
 
 import json

@@ -108,12 +108,6 @@ async def test_a_bug_in_a_fallback_is_told_to_whoever_runs_the_web(
         await web.__aexit__(None, None, None)
 
 
-async def test_serve_picture_tells_its_bytes(web: Web) -> None:
-    served = web.serve_picture("/a.jpg", 700)
-    assert (await ask(web, "/a.jpg")).body == served == picture("/a.jpg", 700)
-    assert web.serve_picture("/b.jpg", 700, "k") == picture("k", 700)
-
-
 # What was asked.
 
 

@@ -104,18 +104,6 @@ class Bench:
         return done.json
 
 
-@pytest.fixture(scope="session")
-def authority() -> Authority:
-    return Authority.create()
-
-
-@pytest.fixture(scope="session")
-def ca_file(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("authority") / "ca.pem"
-    authority.write_ca(path)
-    return path
-
-
 @pytest.fixture
 def bench(tmp_path: Path, authority: Authority, ca_file: Path) -> Iterator[Bench]:
     with LittleWeb(tls=authority) as web:

@@ -14,7 +14,7 @@ from typing import Final, cast
 
 import pytest
 
-from fetcher.cli.mirroring import _import_and_run
+from fetcher.cli.importing import import_and_run
 from fetcher.demo.steps import Answer, Picture, status
 from fetcher.engine import Ending, EndReason, Engine
 from fetcher.errors import DamagedListError, Exit, FetcherError, ManifestError, SourceError
@@ -132,7 +132,7 @@ def test_a_log_that_was_torn_after_a_kill(share: float, bench: Bench) -> None:
 
 
 class Stub:
-    """As much of an engine, and of an importer, as ``_import_and_run`` knows."""
+    """As much of an engine, and of an importer, as ``import_and_run`` knows."""
 
     def __init__(self, ending: Ending, error: FetcherError) -> None:
         self._ending = ending
@@ -160,7 +160,7 @@ def ended(ending: Ending, error: FetcherError) -> Ending:
     async def run() -> Ending:
         stub = Stub(ending, error)
         engine, importer = Running(stub, stub.engine), Running(stub, stub.importer)
-        return await _import_and_run(cast("Importer", importer), cast("Engine", engine))
+        return await import_and_run(cast("Importer", importer), cast("Engine", engine))
 
     return asyncio.run(run())
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from pathlib import Path
@@ -24,6 +23,7 @@ from fetcher.demo import steps
 from fetcher.demo.images import md5_of, picture
 from fetcher.demo.journal import Served
 from fetcher.demo.tls import Authority
+from scripts.proofs.beside import serving
 from scripts.proofs.laws import Image
 from tests.e2e import answers, coded, wires
 from tests.e2e.cases import ATTEMPTS, MAX_BYTES, SPOOL_ABOVE, Case
@@ -96,26 +96,19 @@ def other_servers(authority: Authority) -> Iterator[dict[str, str]]:
         yield {f"{host}:443": f"127.0.0.1:{port}" for host, port in ports.items()}
 
 
-@contextmanager
-def handshakes(context: ssl.SSLContext | None) -> Iterator[int]:
+def handshakes(context: ssl.SSLContext | None) -> AbstractContextManager[int]:
     """The port of a server that says nothing beyond TLS, or HTTP where there is none."""
-    loop = asyncio.new_event_loop()
 
     async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
         writer.close()
 
-    loop.set_exception_handler(lambda *_: None)  # a client that hangs up is what is wanted
-    server = loop.run_until_complete(asyncio.start_server(answer, "127.0.0.1", 0, ssl=context))
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        loop.call_soon_threadsafe(server.close)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+    async def start() -> asyncio.Server:
+        # A client that hangs up is what is wanted.
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+        return await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)
+
+    return serving(start)
 
 
 @pytest.fixture(scope="module")

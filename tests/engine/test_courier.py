@@ -57,7 +57,7 @@ async def test_nobody_there_is_no_error() -> None:
     theirs.close()
     await gone.wait()
     here.send("anybody?")
-    await asyncio.sleep(0.01)
+    here.flush()
     here.close()
 
 

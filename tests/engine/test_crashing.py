@@ -8,13 +8,14 @@ import random
 import pytest
 
 from fetcher.cli.mirroring import RealClock
-from fetcher.engine import EndReason, Engine, EngineOptions, processes
+from fetcher.engine import EndReason, Engine, EngineOptions
 from fetcher.engine.processes import ProcessCrew
 from fetcher.engine.workforce import hired
 from fetcher.errors import Exit, WorkerBrokeError, WorkersLostError
 from fetcher.events import Event, Paused
 from fetcher.model import HostBudget, State
 from fetcher.nursery.hiring import nursery
+from fetcher.policy import deaths
 from fetcher.policy.frontier import Frontier
 from fetcher.policy.redirects import RedirectRule
 from fetcher.policy.retry import RetryRule
@@ -80,7 +81,7 @@ def test_deadly_images_fail_and_nothing_else_does(deadly: str) -> None:
 def test_workers_that_only_die_end_the_run_with_what_can_be_done(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(processes, "GIVE_UP", 2)
+    monkeypatch.setattr(deaths, "GIVE_UP", 2)
     rows = [row(n, f"http://h.test/kill/{n}") for n in range(8)]
     manifest = MemoryManifest(rows, group_of=str)
     with (

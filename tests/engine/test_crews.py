@@ -10,20 +10,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from fetcher.engine import TaskCrew, processes
 from fetcher.engine.courier import Courier
-from fetcher.engine.messages import pack_errand, pack_report, unpack
-from fetcher.engine.processes import GIVE_UP, ProcessCrew, comes_through
+from fetcher.engine.processes import ProcessCrew, comes_through
 from fetcher.engine.workforce import Workforce, hire, hired
 from fetcher.errors import WorkersLostError
 from fetcher.model import (
     Arrival,
-    Asset,
     Body,
-    Expectation,
     Fault,
     Found,
     Keep,
@@ -32,12 +27,12 @@ from fetcher.model import (
     Receipt,
     Redirect,
     State,
-    Validators,
     Verdict,
 )
 from fetcher.nursery.hiring import Hired, Nursery, nursery
+from fetcher.policy.deaths import GIVE_UP
 from fetcher.policy.suspects import APART, BY_CRASH, GUILT
-from fetcher.ports import Abandoned, Arrived, Errand, Refused, Report, Step, TurnedBack
+from fetcher.ports import Abandoned, Arrived, Errand, Refused, Report, Step
 from tests.conformance.crew_suite import PATIENCE, Book, CrewSuite, errand
 from tests.fakes.byurl import ByUrlRecipe
 
@@ -570,50 +565,3 @@ class TestProcessCrew(CrewSuite):
 )
 def test_what_only_leads_on_clears_no_suspect(result: object, clears: bool) -> None:  # noqa: FBT001
     assert comes_through(result) is clears
-
-
-# Messages.
-
-TEXTS = st.text(max_size=8)
-NUMBERS = st.integers(0, 2**60)
-MAYBE = st.none() | TEXTS
-ASSETS = st.builds(
-    Asset,
-    NUMBERS,
-    TEXTS,
-    TEXTS,
-    TEXTS,
-    st.just(""),
-    st.builds(Expectation, st.none() | NUMBERS, MAYBE),
-    st.just(0),
-)
-RECEIPTS = st.builds(Receipt, NUMBERS, TEXTS, MAYBE, TEXTS, NUMBERS, st.just(Validators()))
-VERDICTS = st.builds(Verdict, st.sampled_from(State), MAYBE, st.sampled_from(Keep))
-FAULTS = st.builds(Fault, TEXTS, TEXTS)
-
-
-@given(
-    st.builds(
-        Errand, ASSETS, TEXTS, st.just(""), NUMBERS, st.none(), leave=st.none() | st.booleans()
-    )
-)
-def test_an_errand_survives_its_way(sent: Errand) -> None:
-    assert unpack(pack_errand(sent)) == sent
-
-
-@given(
-    st.one_of(
-        NUMBERS.map(Arrived),
-        st.sampled_from(Step),
-        FAULTS,
-        st.just(Abandoned()),
-        st.just(TurnedBack()),
-        st.builds(Refused, st.just(3), FAULTS),
-        st.builds(Landed, st.just(3), RECEIPTS, VERDICTS, MAYBE),
-    ),
-    st.none() | NUMBERS,
-)
-def test_a_report_survives_its_way(result: object, received: int | None) -> None:
-    told_at_once = isinstance(result, (Landed, Refused))
-    sent = Report(3, result, received if told_at_once else None)  # type: ignore[arg-type]
-    assert unpack(pack_report(sent)) == sent

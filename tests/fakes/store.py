@@ -17,7 +17,6 @@ from fetcher.store.names import PARTIAL, check_key, check_name
 from fetcher.store.trouble import store_error, wrong_length
 
 DISK_FULL = errno.ENOSPC
-IO_ERROR = errno.EIO
 
 
 class MemoryStore:

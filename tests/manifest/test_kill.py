@@ -58,7 +58,7 @@ def rows() -> list[Row | BadRow]:
 
 
 def start(path: Path, statements: int) -> subprocess.Popen[str]:
-    return subprocess.Popen(  # noqa: S603 - this interpreter, and the program above
+    return subprocess.Popen(  # noqa: S603  this interpreter, and the program above
         [sys.executable, "-c", CHILD, str(path), str(statements)],
         stdout=subprocess.PIPE,
         text=True,

@@ -30,7 +30,7 @@ lock.release()
 
 @contextmanager
 def holder(manifest: Path) -> Iterator[subprocess.Popen[str]]:
-    with subprocess.Popen(  # noqa: S603 - this interpreter, and the program above
+    with subprocess.Popen(  # noqa: S603  this interpreter, and the program above
         [sys.executable, "-c", HOLD, str(manifest)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

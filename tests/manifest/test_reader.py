@@ -39,14 +39,14 @@ COPY = "import shutil, sys; shutil.copy(sys.argv[1], sys.argv[2])"
 
 
 def contents(folder: Path) -> str:
-    done = subprocess.run(  # noqa: S603 - this interpreter, and the program above
+    done = subprocess.run(  # noqa: S603  this interpreter, and the program above
         [sys.executable, "-c", HASH, folder], capture_output=True, check=True, text=True
     )
     return done.stdout
 
 
 def looker(path: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(  # noqa: S603 - this interpreter, and the program above
+    return subprocess.Popen(  # noqa: S603  this interpreter, and the program above
         [sys.executable, "-c", LOOK, str(path)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -115,7 +115,7 @@ def test_a_killed_run_is_read_with_its_log(path: Path, tmp_path: Path) -> None:
         copy = tmp_path / "copy"
         copy.mkdir()
         for file in ("manifest.sqlite", "manifest.sqlite-wal", "manifest.sqlite-shm"):
-            subprocess.run(  # noqa: S603 - as above: not to be opened in this process
+            subprocess.run(  # noqa: S603  as above: not to be opened in this process
                 [sys.executable, "-c", COPY, tmp_path / file, copy / file], check=True
             )
     before = contents(copy)

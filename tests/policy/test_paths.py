@@ -1,3 +1,5 @@
+"""An image's path is in its folder, is its own, and is one that a file system takes."""
+
 from __future__ import annotations
 
 from pathlib import Path, PurePosixPath

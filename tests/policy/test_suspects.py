@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fetcher.policy.cell import Cell
 from fetcher.policy.suspects import APART, CRASHES, FEW, GUILT, Suspects, crashed
 
 MANY = 120
@@ -37,12 +38,11 @@ def test_exactly_the_culprits_are_found_and_soon(
     line = deque(range(MANY))
 
     def next_company() -> list[int]:
-        """As a cell is filled: those first that most speaks against, as far as each allows."""
-        company: list[int] = []
-        for asset_id in sorted(line, key=lambda asset_id: -suspects.evidence(asset_id)):
-            if len(company) >= min(map(suspects.company, [*company, asset_id])):
-                break
-            company.append(asset_id)
+        cell, company = Cell(suspects), list[int]()
+        for asset_id in line:
+            cell.queue(asset_id)
+        while (entered := cell.admit(len(company))) is not None:
+            company.append(entered)
         return company
 
     alone, together, struck = Counter[int](), Counter[int](), Counter[int]()

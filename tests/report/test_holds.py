@@ -46,10 +46,16 @@ def test_a_live_group_says_what_holds_it_back(hold: Hold, words: str) -> None:
     assert holds.live(GroupStatus("a.test", budget, 1, 2, 3, 4, 10.0, hold), 100.0) == words
 
 
-def test_every_reason_has_words() -> None:
+def test_every_reason_has_words_of_its_own() -> None:
     budget = HostBudget(10.0, 5, 4)
-    for reason in HoldReason:
-        holds.live(GroupStatus("a.test", budget, 1, 2, 3, 4, 10.0, Hold(reason)), 0.0)
+    groups = [
+        GroupStatus("a.test", budget, 1, 2, 3, 4, 10.0, Hold(reason)) for reason in HoldReason
+    ]
+    words = [holds.live(group, 0.0) for group in groups]
+    assert len(set(words)) == len(HoldReason)
+    assert [reason for reason, said in zip(HoldReason, words, strict=True) if not said] == [
+        HoldReason.NOTHING
+    ]
 
 
 def test_the_json_object_has_hosts_only_while_one_is_held_back() -> None:

@@ -214,14 +214,14 @@ def test_md5sum_itself_finds_the_sums_right(tmp_path: Path) -> None:
     with sums.open("wb") as file:
         written = FORMATS["md5sums"].write(file, stored_files(tmp_path), ())
     checked = subprocess.run(
-        ["md5sum", "--check", "--strict", "sums"],  # noqa: S607 - the system's own
+        ["md5sum", "--check", "--strict", "sums"],  # noqa: S607  the system's own
         cwd=tmp_path, capture_output=True, check=False, text=True,
     )  # fmt: skip
     assert checked.returncode == 0, checked
     assert checked.stdout.count(": OK\n") == written.images == 6
     (tmp_path / "plain.jpg").write_bytes(b"other")
     again = subprocess.run(
-        ["md5sum", "--check", "--quiet", "sums"],  # noqa: S607 - the system's own
+        ["md5sum", "--check", "--quiet", "sums"],  # noqa: S607  the system's own
         cwd=tmp_path, capture_output=True, check=False, text=True,
     )  # fmt: skip
     assert again.returncode == 1

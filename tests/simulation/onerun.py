@@ -18,10 +18,11 @@ from fetcher.engine import (
     LandingRules,
     TaskCrew,
 )
-from fetcher.engine.processes import GIVE_UP, ProcessCrew
+from fetcher.engine.processes import ProcessCrew
 from fetcher.errors import FetcherError, WorkersLostError
 from fetcher.events import Event, Paused
 from fetcher.policy.breaker import BreakerRule
+from fetcher.policy.deaths import GIVE_UP
 from fetcher.policy.hosts import HostGroups
 from fetcher.policy.redirects import RedirectRule
 from fetcher.ports import Crew

@@ -85,8 +85,8 @@ class Read:
 
 def read(
     path: Path,
-    columns: ColumnNames = ColumnNames(),  # noqa: B008 - frozen
-    selection: Selection = Selection(),  # noqa: B008 - frozen
+    columns: ColumnNames = ColumnNames(),  # noqa: B008  frozen
+    selection: Selection = Selection(),  # noqa: B008  frozen
 ) -> Read:
     image_list = open_list(path, columns, selection)
     image_list.check()

@@ -1,3 +1,5 @@
+"""Files of ids: their forms, and what is refused."""
+
 from __future__ import annotations
 
 import gzip

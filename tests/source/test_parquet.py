@@ -1,3 +1,5 @@
+"""A Parquet list reads as the same list in CSV does, or is refused."""
+
 from __future__ import annotations
 
 import sys

@@ -1,3 +1,5 @@
+"""A transport and the web that it asks, on the loopback; no test leaves a task or a descriptor."""
+
 from __future__ import annotations
 
 import asyncio
@@ -12,7 +14,6 @@ from typing import Any
 import pytest
 import uvloop
 
-from fetcher.demo.tls import Authority
 from fetcher.demo.web import Web
 from fetcher.transport.client import HttpTransport
 from tests.transport.harness import MakeRig, Rig, options
@@ -81,18 +82,6 @@ def _descriptors() -> set[str]:
 async def web(nothing_leaks: None) -> AsyncIterator[Web]:  # noqa: ARG001  it is the first and the last
     async with Web() as running:
         yield running
-
-
-@pytest.fixture(scope="session")
-def authority() -> Authority:
-    return Authority.create()
-
-
-@pytest.fixture(scope="session")
-def ca_file(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("authority") / "ca.pem"
-    authority.write_ca(path)
-    return path
 
 
 @pytest.fixture

@@ -15,8 +15,7 @@ from fetcher.demo.steps import HANG_UP, Answer, Picture, redirect, status
 from fetcher.model import Arrival, Fault, Partial, Redirect, Validators
 from fetcher.policy.urls import Target
 from fetcher.ports import FetchRequest
-from fetcher.transport.asking import RefusedError, prepare
-from fetcher.transport.requests import _lines
+from fetcher.transport.asking import RefusedError, header_lines, prepare
 from tests.transport.harness import AGENT, MakeRig, Rig, head_of, served_by
 
 IMAGE = Answer(Picture(600))
@@ -50,7 +49,7 @@ async def test_the_headers_of_a_request(
 def test_no_header_makes_another_one() -> None:
     for text in ("b\r\nX: y", "b\nX: y", "b\rX: y", "b\0"):
         with pytest.raises(ValueError, match="line break"):
-            _lines({"A": "a", "If-Range": text})
+            header_lines({"A": "a", "If-Range": text})
 
 
 async def test_cookies_are_never_sent_back(rig: Rig) -> None:

@@ -26,7 +26,7 @@ from fetcher.demo.steps import (
 )
 from fetcher.demo.web import Web
 from fetcher.model import Arrival, Fault
-from fetcher.transport import requests
+from fetcher.transport import pool
 from tests.transport.harness import (
     MakeRig,
     Rig,
@@ -72,7 +72,7 @@ async def test_a_connection_is_used_again_if_nothing_is_left_on_it(
 ) -> None:
     rig.web.serve("/a", step, IMAGE)
     await rig.fetch("/a")
-    assert len(rig.transport._requests._longest_idle) == (1 if kept else 0)
+    assert len(rig.transport._requests.pool._longest_idle) == (1 if kept else 0)
     await rig.arrival("/a")
     assert clients(rig) == (1 if kept else 2)
 
@@ -248,11 +248,11 @@ async def test_connections_that_nobody_uses_do_not_pile_up(
     make_rig: MakeRig, web: Web, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each to another host, as in many a list: those that are idle for longest are closed."""
-    monkeypatch.setattr(requests, "IDLE_AT_MOST", 5)
+    monkeypatch.setattr(pool, "IDLE_AT_MOST", 5)
     rig = make_rig(connect_to={"*.example:80": f"127.0.0.1:{web.port}"})
     for number in range(20):
         await rig.arrival(f"http://{number}.example/pic/k/600.jpg")
-    kept = rig.transport._requests
+    kept = rig.transport._requests.pool
     assert len(kept._longest_idle) == 5
     for number in range(15, 20):
         await rig.arrival(f"http://{number}.example/pic/k/600.jpg")
@@ -265,12 +265,12 @@ async def test_connections_that_nobody_uses_do_not_pile_up(
 async def test_connections_are_kept_for_a_while_only(
     make_rig: MakeRig, web: Web, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(requests, "KEEP_ALIVE", 0.05)
+    monkeypatch.setattr(pool, "KEEP_ALIVE", 0.05)
     rig = make_rig(connect_to={"*.example:80": f"127.0.0.1:{web.port}"})
     for number in range(3):
         await rig.arrival(f"http://{number}.example/pic/k/600.jpg")
     assert clients(rig) == 3
-    kept = rig.transport._requests
+    kept = rig.transport._requests.pool
     while kept._idle:  # noqa: ASYNC110  no event tells
         await asyncio.sleep(0.01)
     assert not kept._longest_idle
@@ -287,8 +287,8 @@ async def test_a_place_that_ended_is_forgotten(rig: Rig) -> None:
     async with served_by(talk) as port:
         for _ in range(2):
             await rig.fetch(f"http://127.0.0.1:{port}/")
-    assert not rig.transport._requests._idle
-    assert not rig.transport._requests._longest_idle
+    assert not rig.transport._requests.pool._idle
+    assert not rig.transport._requests.pool._longest_idle
 
 
 async def test_what_is_not_told_apart_by_address_is_by_name(make_rig: MakeRig, web: Web) -> None:
@@ -317,7 +317,7 @@ async def test_whether_a_host_can_be_reached(make_rig: MakeRig, rig: Rig) -> Non
     assert not await rig.transport.reach(f"http://127.0.0.1:{closed_port()}/")
     assert not await rig.transport.reach("ftp://127.0.0.1/")
     assert not await make_rig(allow_private=False).transport.reach(rig.web.url("/a"))
-    waiting = [opened for idle in rig.transport._requests._idle.values() for opened in idle]
+    waiting = [opened for idle in rig.transport._requests.pool._idle.values() for opened in idle]
     assert len(waiting) == 1
     await rig.arrival("/a")
-    assert [o for idle in rig.transport._requests._idle.values() for o in idle] == waiting
+    assert [o for idle in rig.transport._requests.pool._idle.values() for o in idle] == waiting

@@ -18,7 +18,7 @@ from fetcher.policy.codes import CODES
 from fetcher.transport import faults
 from fetcher.transport.connector import BlockedAddressError
 from fetcher.transport.faults import classify
-from fetcher.transport.requests import Requests
+from fetcher.transport.pool import Pool
 from tests.transport.harness import Rig
 
 KEY = ConnectionKey("host", 80, False, True, None, None, None)
@@ -183,5 +183,5 @@ async def test_a_network_that_cannot_be_reached(
     async def unreachable(*_: object) -> None:
         raise on_connecting(OSError(errno.ENETUNREACH, "x"))
 
-    monkeypatch.setattr(Requests, "take", unreachable)
+    monkeypatch.setattr(Pool, "take", unreachable)
     assert (await rig.fault(f"http://{address}:{rig.web.port}/a")).code == code

@@ -103,7 +103,7 @@ async def test_a_name_is_checked_each_time_that_it_is_looked_up(
     rig = make_rig(allow_private=False, parts={"look_up": names})
     assert (await rig.fault("http://h.example/")).code == "connection-refused"
     names.table["h.example"] = ["169.254.169.254"]
-    rig.transport._requests._connector.clear_dns_cache()  # type: ignore[attr-defined]
+    rig.transport._requests.pool._connector.clear_dns_cache()  # type: ignore[attr-defined]
     assert (await rig.fault("http://h.example/")).code == "blocked-address"
     assert connections.to == [[PUBLIC]]
 

@@ -14,7 +14,7 @@ from fetcher.demo.steps import Answer, Chunked, Close, Picture, Reset, UntilClos
 from fetcher.demo.tls import Authority
 from fetcher.demo.web import Web
 from fetcher.transport.client import HttpTransport
-from tests.transport.harness import OPTIONS, SOON, MakeRig, bytes_of, head_of, options, served_by
+from tests.transport.harness import SOON, MakeRig, bytes_of, head_of, options, served_by
 
 IMAGE = "/pic/k/600.jpg"
 FLICKR = "farm1.staticflickr.com"
@@ -144,11 +144,13 @@ async def test_connections_are_used_again(make_rig: MakeRig, tls_web: Web) -> No
 # The authorities.
 
 
-def test_without_a_file_they_are_the_system_s() -> None:
-    async def made() -> None:
-        await HttpTransport(OPTIONS).close()
-
-    asyncio.run(made())
+async def test_without_a_file_they_are_the_system_s(
+    make_rig: MakeRig, tls_web: Web, ca_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which OpenSSL lets the environment name."""
+    rig = make_rig(on=tls_web, ca_file=None)
+    monkeypatch.setenv("SSL_CERT_FILE", str(ca_file))
+    assert bytes_of(await rig.arrival(tls_web.url(IMAGE, "https"))) == picture("k", 600)
 
 
 def test_a_file_that_is_none_is_an_error_at_once(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Which bytes lay where before an asset was opened again, as far as its row told."""
 
-# ruff: noqa: S608 - every statement is put together from constants of this package
+# ruff: noqa: S608  every statement is put together from constants of this package
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Lists and their rows, assets, attempts, runs, tallies, and the view ``images``."""
 
-# ruff: noqa: S608 - every statement is put together from constants of this package
+# ruff: noqa: S608  every statement is put together from constants of this package
 
 from __future__ import annotations
 

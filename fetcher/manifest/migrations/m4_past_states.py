@@ -1,6 +1,6 @@
 """What assets were before they were opened again."""
 
-# ruff: noqa: S608 - every statement is put together from constants of this package
+# ruff: noqa: S608  every statement is put together from constants of this package
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ An audit asks for its assets, all or a sample, in one run or in several. What it
 beside what is known of the assets: a stored image stays what it is, however its URL has fared.
 """
 
-# ruff: noqa: S608 - every statement is put together from constants of this package
+# ruff: noqa: S608  every statement is put together from constants of this package
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What arrived: sizes, mismatches, and what many images suspiciously share."""
 
-# ruff: noqa: S608 - put together from constants, numbers and quoted literals
+# ruff: noqa: S608  put together from constants, numbers and quoted literals
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ The shares and intervals are those of ``fetcher.policy.sampling``, which has the
 sources, written down once more in SQL. ``sqrt`` is SQLite's own.
 """
 
-# ruff: noqa: S608 - put together from constants, numbers and quoted literals
+# ruff: noqa: S608  put together from constants, numbers and quoted literals
 
 from __future__ import annotations
 

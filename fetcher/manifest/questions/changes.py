@@ -8,7 +8,7 @@ What an audit finds of an image that is stored does not change its row: there, t
 is what is now, and the row, or an earlier audit's finding, what was.
 """
 
-# ruff: noqa: S608 - put together from constants, numbers and quoted literals
+# ruff: noqa: S608  put together from constants, numbers and quoted literals
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Where it stands how: states by subset, host, licence, year of upload and size."""
 
-# ruff: noqa: S608 - put together from constants, numbers and quoted literals
+# ruff: noqa: S608  put together from constants, numbers and quoted literals
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """How it stands, and why: all images by state and by code."""
 
-# ruff: noqa: S608 - put together from constants, numbers and quoted literals
+# ruff: noqa: S608  put together from constants, numbers and quoted literals
 
 from __future__ import annotations
 

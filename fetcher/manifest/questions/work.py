@@ -1,6 +1,6 @@
 """What was done: runs, attempts and retries, over time; and on which lists, with what settings."""
 
-# ruff: noqa: S608 - put together from constants, numbers and quoted literals
+# ruff: noqa: S608  put together from constants, numbers and quoted literals
 
 from __future__ import annotations
 
