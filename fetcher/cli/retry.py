@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
 import click
 from rich.console import Console
@@ -25,6 +26,10 @@ from fetcher.policy.reopening import Reopening, kept_among, reopening
 from fetcher.report import reopening as report
 
 Counts = Counter[tuple[State, str | None]]
+
+_HOSTS: Final = (
+    "Hosts are as in the URLs, without a port; * stands for anything, as in --host '*.example.org'."
+)
 
 
 @click.command()
@@ -77,6 +82,8 @@ def retry(
             hint="To find and mend what is broken: fetcher verify DIR --repair. "
             "To ask for all of them again: --include-kept.",
         )
+    if "" in hosts:  # mostly a shell's variable that was never set; it would mean URLs without one
+        raise UsageError("--host '': that is no host.", hint=_HOSTS)
     wanted = reopening(chosen, codes, hosts, _settled_by(older_than))
     path = options.manifest_path(directory, manifest)
     if dry_run:
@@ -114,8 +121,7 @@ def _check(wanted: Reopening, known_host: bool, codes: frozenset[str]) -> None: 
     if wanted.hosts is not None and not known_host:
         raise UsageError(
             f"--host {' '.join(wanted.hosts)}: no image of the manifest is on such a host.",
-            hint="Hosts are as in the URLs, without a port; * stands for anything, "
-            "as in --host '*.example.org'.",
+            hint=_HOSTS,
         )
 
 
