@@ -40,7 +40,7 @@ _HOSTS: Final = (
     multiple=True,
     type=click.Choice([str(state) for state in State if state.terminal]),
     metavar="S",
-    help="Only assets in this state; may be repeated. Without it and --code: failed.",
+    help="Only images in this state; may be repeated. Without it and --code: failed.",
 )
 @click.option(
     "--code", "codes", multiple=True, metavar="C", help="Only with this code; as --state."
@@ -71,7 +71,7 @@ def retry(
     dry_run: bool,
     as_json: bool,
 ) -> int:
-    """Put settled assets of DIR back to pending, with all their attempts to spend.
+    """Put settled images of DIR back to pending, with all their attempts to spend.
 
     Nothing is sent and no file is touched: the mirror's own command fetches them.
     """

@@ -15,6 +15,7 @@ import pytest
 
 from fetcher import __version__
 from fetcher.demo.steps import Answer, Picture, html, throttled
+from fetcher.digests import LANES
 from scripts.proofs import laws, mirrors
 from scripts.proofs.mirrors import Row
 from tests.e2e.conftest import Bench, Done, fetcher
@@ -263,8 +264,24 @@ def test_status_for_people(bench: Bench) -> None:
         assert words in done.out
 
 
+def test_every_command_is_told_in_a_whole_sentence() -> None:
+    """In 80 columns, as where nobody says how wide it is."""
+    done = fetcher("--help")
+    _, _, told = done.out.partition("\nCommands:\n")
+    assert "..." not in told
+    names = re.findall(r"^  (\w+) ", told, re.MULTILINE)
+    assert len(names) == 11
+    assert told.count(".\n") == len(names)
+    assert max(map(len, done.out.splitlines())) <= 80
+
+
 def test_version() -> None:
-    assert fetcher("--version") == Done(0, f"fetcher, version {__version__}\n", "")
+    """Where no compiler was at hand the extension is missing, and this is where it shows."""
+    done = fetcher("--version")
+    version, digests = done.out.splitlines()
+    assert (done.code, version, done.err) == (0, f"fetcher, version {__version__}", "")
+    by_lanes, by_hashlib = f"MD5 of {LANES} at a time", "MD5 by hashlib, one after the other"
+    assert digests == (by_lanes if LANES > 1 else by_hashlib)
 
 
 # Which setting wins.
