@@ -74,7 +74,7 @@ def _require_all_lists(job: Job) -> None:
     """
     try:
         with ManifestReader(job.manifest) as reader:
-            known = reader.lists()
+            known = reader.lists_of_images()
     except ManifestUnusableError:
         return  # there is none; or whoever opens it for writing brings it up to date, or says why
     named = {os.path.realpath(path) for path in job.lists}
@@ -86,7 +86,7 @@ def _require_all_lists(job: Job) -> None:
     if others:
         shown = ", ".join(others[:_LISTS_NAMED]) + (", …" if len(others) > _LISTS_NAMED else "")
         raise UsageError(
-            f"{job.directory} is of other lists than these: it has rows of {shown}.",
+            f"{job.directory} is of other lists than these: it has images of {shown}.",
             hint="An audit is of all of them. Name them, too, or give the audit a DIR of its own.",
         )
 

@@ -105,6 +105,11 @@ def plan(
         click.echo(json.dumps(report.as_dict(made)))
     else:
         report.show(Console(markup=False, emoji=False, highlight=False), made)
+    if survey.rows.rejected and not survey.rows.accepted:
+        raise UsageError(
+            "No row of the lists can be used: a mirror of them would have no image.",
+            hint="Mend the lists, or name their columns (source.columns.*); the reasons are above.",
+        )
 
 
 def _checked(lists: tuple[Path, ...], config: Config, selection: Selection) -> list[ImageList]:

@@ -119,6 +119,8 @@ def show(console: Console, plan: Plan) -> None:
     )
     for sentence in _problems(plan):
         console.print(sentence, soft_wrap=True)
+    if not survey.rows.accepted:
+        return  # of nothing there are no tables
     _subsets(console, survey)
     _sizes(console, survey)
     _groups(console, plan)

@@ -232,9 +232,8 @@ class RowMaker:
     def _filled(self, record: list[str]) -> list[str]:
         """With the cells that may be left out at its end."""
         if not self._least <= len(record) <= self._width:
-            raise RefusedError(
-                "wrong-column-count", f"{len(record)} columns where the header has {self._width}"
-            )
+            found = "1 column" if len(record) == 1 else f"{len(record)} columns"
+            raise RefusedError("wrong-column-count", f"{found} where the header has {self._width}")
         return record + [""] * (self._width - len(record))
 
     def identify(self, record: list[str]) -> str:

@@ -8,6 +8,7 @@ import re
 import sqlite3
 import tarfile
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -88,6 +89,49 @@ def test_what_a_selection_of_nothing_leaves(bench: Bench) -> None:
     before = bench.images()
     refused(fetcher(*bench.command(listed), "--subset", "validatoin"), "Nothing was fetched")
     assert bench.images() == before
+
+
+BAD: Final = [Row(f"bad{n}", f"http://a.test/{n}.jpg", "many") for n in range(3)]
+
+
+@pytest.mark.parametrize("options", ["", "--subset train"])
+@pytest.mark.parametrize("command", ["mirror", "audit"])
+def test_rows_of_which_none_can_be_used_are_no_success(
+    command: str, options: str, bench: Bench
+) -> None:
+    """As of a list whose columns are not where its header has them: exit code 0 would say that all
+    is there. One that can be used makes it a list with rejected rows.
+    """
+    rows = [replace(row, subset="train") for row in BAD]
+    done = fetcher(command, bench.rows(rows), "--to", bench.directory, *options.split())
+    refused(done, "No row of the lists can be used: 3 rows read, all rejected", "fetcher plan")
+    assert bench.status()["rows"] == {"read": 3, "accepted": 0, "duplicate": 0, "rejected": 3}
+    with closing(sqlite3.connect(bench.directory / "manifest.sqlite")) as connection:
+        ((code, reason),) = connection.execute("SELECT exit_code, reason FROM runs")
+    assert (code, reason.split(":")[0]) == (2, "No row of the lists can be used")
+    assert bench.mirror(bench.rows([*ROWS, *BAD])).code == 0
+
+
+def test_a_plan_of_rows_that_cannot_be_used_says_why(bench: Bench) -> None:
+    """What is read of them is a result, and so are the reasons; of nothing there are no tables."""
+    for options in ([], ["--json"]):
+        done = fetcher("plan", bench.rows(BAD), *options)
+        assert (done.code, "No row of the lists can be used" in done.err) == (2, True)
+        assert "bad-size" in done.out
+    assert done.json["rows"]["rejected"] == 3
+    assert "hosts:" not in fetcher("plan", bench.rows(BAD)).out
+    none = fetcher("plan", bench.rows([]))
+    assert none == Done(0, "rows read 0 = accepted 0 + duplicate 0 + rejected 0\n", "")
+
+
+def test_a_header_alone_is_a_list_and_nothing_to_audit(bench: Bench) -> None:
+    """Nor does it bind DIR to itself: there is no image of it."""
+    alone = bench.rows([], name="alone.csv")
+    assert bench.mirror(alone).code == 0
+    done = fetcher("audit", alone, "--to", bench.directory)
+    refused(done, "nothing to audit", "no rows")
+    assert "--subset" not in done.err
+    assert "other lists" not in fetcher("audit", bench.rows(BAD), "--to", bench.directory).err
 
 
 def test_one_row_that_cannot_be_used_is_one(bench: Bench) -> None:
