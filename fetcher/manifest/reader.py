@@ -24,6 +24,7 @@ from fetcher.manifest import (
     memories,
     passages,
     reopening,
+    runs,
     schema,
     tallies,
 )
@@ -85,6 +86,11 @@ class ManifestReader:
                 "SELECT DISTINCT list_path FROM sources WHERE accepted > 0 ORDER BY 1"
             )
             return [path for (path,) in found]
+
+    def last_run_ended(self) -> bool:
+        """Not while one is on, nor after one that was killed."""
+        with translated(self._path):
+            return runs.last_ended_cleanly(self._connection, None)
 
     def last_settings(self) -> dict[str, Any]:
         """The configuration that the last run worked with; empty if there was none."""
