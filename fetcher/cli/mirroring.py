@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import random
+import shlex
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
@@ -149,7 +150,7 @@ class Mirroring:
 
     async def _run(self, when_it_is_written: contextlib.ExitStack) -> Result:
         # It is written down, and shown to whoever finds the manifest locked.
-        job, command = self._job, urls.redact_within(" ".join(self._job.command))
+        job, command = self._job, urls.redact_within(shlex.join(self._job.command))
         async with ManifestThread(
             job.manifest,
             command=command,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -126,7 +125,7 @@ def _check(wanted: Reopening, known_host: bool, codes: frozenset[str]) -> None: 
 
 
 def _reopen(path: Path, wanted: Reopening) -> Counts:
-    command = " ".join(sys.argv[1:])
+    command = options.command_line()
     counts = Counts()
     with ManifestMaintainer(path, command=command) as manifest:
         _check(wanted, *manifest.reopening_terms(wanted))

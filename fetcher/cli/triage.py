@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 
 import click
@@ -57,7 +56,7 @@ def triage(
     seen = 0
     with (
         Decoder(max_pixels=max_pixels) as decoder,
-        ManifestMaintainer(path, command=" ".join(sys.argv[1:])) as opened,
+        ManifestMaintainer(path, command=options.command_line()) as opened,
         told_to_stop() as received,
     ):
         book = TriageBook(opened)

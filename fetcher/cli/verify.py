@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import stat
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,7 +70,7 @@ def verify(
     """
     parts = _parts(sample)
     root = os.path.realpath(directory)
-    command = " ".join(sys.argv[1:])
+    command = options.command_line()
     errors = Console(stderr=True, quiet=quiet, markup=False, emoji=False, highlight=False)
     path = options.manifest_path(directory, manifest)
     with (

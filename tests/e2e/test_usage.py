@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import shlex
 import sqlite3
 import tarfile
 from contextlib import closing
@@ -297,6 +298,19 @@ def test_control_characters_do_not_reach_the_terminal(bench: Bench) -> None:
     done = fetcher(*bench.command(listed))
     refused(done, r"a\x1b[31m.csv")
     assert "\x1b" not in done.err
+
+
+def test_the_command_is_noted_as_it_could_be_typed_again(bench: Bench) -> None:
+    """The report shows it, and a run that finds the manifest locked."""
+    listed = bench.rows(ROWS, name="a list of ours.csv")
+    assert bench.mirror(listed).code == 0
+    fetcher("retry", bench.directory, "--host", "*.staticflickr.com")
+    with closing(sqlite3.connect(bench.directory / "manifest.sqlite")) as connection:
+        mirror, retry = (
+            shlex.split(row[0]) for row in connection.execute("SELECT command FROM runs")
+        )
+    assert mirror[:2] == ["mirror", str(listed)]
+    assert retry == ["retry", str(bench.directory), "--host", "*.staticflickr.com"]
 
 
 def test_status_for_people(bench: Bench) -> None:

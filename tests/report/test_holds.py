@@ -31,6 +31,7 @@ HELD = HostMemory("b.test", NOON, held_until=NOON + 60, held_code="http-5xx")
         ),
         (Hold(HoldReason.BANDWIDTH), "bandwidth"),
         (Hold(HoldReason.COOLING_DOWN, "rate-limited", 130.0), "left alone for 30s (rate-limited)"),
+        (Hold(HoldReason.COOLING_DOWN, "rate-limited", 100.2), "left alone for 1s (rate-limited)"),
         (
             Hold(HoldReason.BREAKER_OPEN, "connection-refused", 104.0),
             "only failures: left alone for 4s (connection-refused)",
