@@ -260,7 +260,7 @@ def damaged(place: str, damage: DamageError, last_row: str) -> SourceError:
     last = last_row or "No row was read before that."
     return SourceError(
         f"The image list is damaged: {place}: {damage}. {last}",
-        hint="Get the file again, and compare its size or checksum with the publisher's.",
+        hint=damage.hint,
     )
 
 

@@ -15,7 +15,6 @@ from fetcher.cli.commands import cli
 from tests.docs.commands import COMMANDS
 from tests.docs.pages import PAGES, ROOT, Page
 
-
 LONGEST = 110
 
 

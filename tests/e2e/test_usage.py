@@ -51,7 +51,12 @@ def test_a_missing_list(bench: Bench) -> None:
 
 
 def test_a_directory_as_a_list(bench: Bench) -> None:
-    no_list(bench, bench.place, str(bench.place), "no regular file")
+    no_list(bench, bench.place, str(bench.place), "is a folder", "files in it")
+
+
+@pytest.mark.parametrize("name", ["-", "/dev/stdin", "/dev/null"])
+def test_a_pipe_as_a_list(name: str, bench: Bench) -> None:
+    no_list(bench, Path(name), "standard input", "Write it to a file")
 
 
 @pytest.mark.parametrize(
@@ -59,7 +64,7 @@ def test_a_directory_as_a_list(bench: Bench) -> None:
     [
         (b"", "is empty"),
         (b"ImageID,Title\na,b\n", "no column of its header holds URLs"),
-        (b"ImageID,OriginalURL\na,http://\xff\n", "UTF-8"),
+        (b"ImageID,OriginalURL\na,http://\xff\n", "iconv"),
         (b"\xff\xfeI\0m\0a\0", "UTF-16"),
         (b"\x89PNG\r\n\x1a\n" + bytes(100), ""),
         (b"PK\x03\x04" + bytes(100), ""),
