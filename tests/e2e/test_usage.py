@@ -20,6 +20,7 @@ from fetcher.demo.steps import Answer, Picture, html, throttled
 from fetcher.digests import LANES
 from scripts.proofs import laws, mirrors
 from scripts.proofs.mirrors import Row
+from tests.docs.pages import PAGES
 from tests.e2e.conftest import Bench, Done, fetcher
 
 ROWS: Final = mirrors.gallery(10, size=600)
@@ -316,6 +317,32 @@ def test_the_command_is_noted_as_it_could_be_typed_again(bench: Bench) -> None:
         )
     assert mirror[:2] == ["mirror", str(listed)]
     assert retry == ["retry", str(bench.directory), "--host", "*.staticflickr.com"]
+
+
+def test_the_keys_of_all_json_are_documented(bench: Bench) -> None:
+    """To the name, and nothing made up; ``hosts`` is there only where one is held back."""
+    bench.web.serve("/html", html())
+    listed = bench.rows([*ROWS, Row("html", f"http://{mirrors.HOST}/html")])
+    bench.mirror(listed)
+    audited = ("audit", listed, "--to", bench.place / "audit", "--config", bench.config())
+    found = {
+        "mirror": fetcher(*bench.command(listed), "--json"),
+        "status": fetcher("status", bench.directory, "--json"),
+        "plan": fetcher("plan", listed, "--json"),
+        "audit": fetcher(*audited, "--json"),
+        "verify": fetcher("verify", bench.directory, "--json"),
+        "triage": fetcher("triage", bench.directory, "--json"),
+        "retry": fetcher("retry", bench.directory, "--json"),
+        "config show": fetcher("config", "show", "--json"),
+    }
+    told: dict[str, set[str]] = {}
+    for head, _, *rows in PAGES["docs/commands.md"].tables:
+        keys = {key for row in rows for key in re.findall(r"`([^`]+)`", row[0])}
+        told |= dict.fromkeys(re.findall(r"`([^`]+)`", head[0]), keys)
+    assert told.keys() == found.keys()
+    for command, done in found.items():
+        optional = {"hosts"} if command in {"mirror", "status"} else set()
+        assert done.json.keys() == told[command] - optional, command
 
 
 def test_status_for_people(bench: Bench) -> None:
