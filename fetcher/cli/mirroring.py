@@ -241,7 +241,13 @@ class Mirroring:
     def _progress(self, start: Tally, *, importing: bool = True) -> Progress:
         running = RunningTally(start, self._clock.now())
         running.importing = importing
-        return Progress(self._console, running, self._clock, title=str(self._job.directory))
+        return Progress(
+            self._console,
+            running,
+            self._clock,
+            title=str(self._job.directory),
+            stores=not self._job.measure_only,
+        )
 
     @contextlib.asynccontextmanager
     async def _shown(self, progress: Progress, engine: Engine) -> AsyncIterator[None]:
