@@ -8,7 +8,6 @@ import os
 from typing import Any
 
 import click
-from rich.console import Console
 
 from fetcher.cli import asking
 from fetcher.cli.auditing import Auditing, Findings
@@ -21,6 +20,7 @@ from fetcher.manifest import AuditTerms, ManifestReader
 from fetcher.model import Method
 from fetcher.policy.sampling import SampleSize, parse_size
 from fetcher.report import auditing as report
+from fetcher.report import results
 
 _LARGEST_SEED = 2**63 - 1
 _LISTS_NAMED = 3
@@ -63,7 +63,7 @@ def audit(*, method: str, sample: str | None, seed: int, **given: Any) -> int:
     if asked.as_json:
         click.echo(json.dumps(report.as_dict(about, result.tally, findings.strata)))
     elif not asked.quiet:
-        report.show(Console(), about, result.tally, findings.strata)
+        report.show(results.console(), about, result.tally, findings.strata)
     asking.explain(result, errors, again="goes on", lost="are not there as listed")
     return result.exit
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final
 
 import click
-from rich.console import Console
 
 from fetcher import __version__
 from fetcher.cli import options
@@ -23,6 +22,7 @@ from fetcher.model import State
 from fetcher.policy.codes import CODES
 from fetcher.policy.reopening import Reopening, kept_among, reopening
 from fetcher.report import reopening as report
+from fetcher.report import results
 
 Counts = Counter[tuple[State, str | None]]
 
@@ -94,7 +94,7 @@ def retry(
     if as_json:
         click.echo(json.dumps(report.as_dict(counts, dry_run=dry_run)))
     else:
-        report.show(Console(), counts, wanted, dry_run=dry_run)
+        report.show(results.console(), counts, wanted, dry_run=dry_run)
     return Exit.COMPLETE
 
 

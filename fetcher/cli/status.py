@@ -7,10 +7,10 @@ import time
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from fetcher.cli import options
 from fetcher.manifest import ManifestReader
+from fetcher.report import results
 from fetcher.report import status as status_report
 
 
@@ -26,4 +26,4 @@ def status(directory: Path, manifest: Path | None, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(status_report.as_dict(tally, memories, wall)))
     else:
-        status_report.show(Console(), tally, memories, wall, ended=ended)
+        status_report.show(results.console(), tally, memories, wall, ended=ended)

@@ -23,7 +23,7 @@ from fetcher.manifest.checks import CheckBook
 from fetcher.manifest.maintaining import ManifestMaintainer
 from fetcher.policy.findings import ASIDE
 from fetcher.report import checking as report
-from fetcher.report import text
+from fetcher.report import results, text
 from fetcher.report.ticking import Ticker
 from fetcher.store.names import PARTIAL
 
@@ -121,7 +121,7 @@ def verify(
                 lambda text: click.echo(text, nl=False), summary, book.findings(standing.check_id)
             )
         elif not quiet:
-            console = Console(markup=False, emoji=False, highlight=False)
+            console = results.console(markup=False, emoji=False, highlight=False)
             report.show(console, summary, book.findings(standing.check_id))
     if not ended.complete:
         errors.print("Stopped before the end. The same command goes on.")
