@@ -8,7 +8,6 @@ import os
 from typing import Any
 
 import click
-from rich.console import Console
 
 from fetcher.cli import asking
 from fetcher.cli.auditing import Auditing, Findings
@@ -21,6 +20,7 @@ from fetcher.manifest import AuditTerms, ManifestReader
 from fetcher.model import Method
 from fetcher.policy.sampling import SampleSize, parse_size
 from fetcher.report import auditing as report
+from fetcher.report import results
 
 _LARGEST_SEED = 2**63 - 1
 _LISTS_NAMED = 3
@@ -63,7 +63,7 @@ def audit(*, method: str, sample: str | None, seed: int, **given: Any) -> int:
     if asked.as_json:
         click.echo(json.dumps(report.as_dict(about, result.tally, findings.strata)))
     elif not asked.quiet:
-        report.show(Console(), about, result.tally, findings.strata)
+        report.show(results.console(), about, result.tally, findings.strata)
     asking.explain(result, errors, again="goes on", lost="are not there as listed")
     return result.exit
 
@@ -74,7 +74,7 @@ def _require_all_lists(job: Job) -> None:
     """
     try:
         with ManifestReader(job.manifest) as reader:
-            known = reader.lists()
+            known = reader.lists_of_images()
     except ManifestUnusableError:
         return  # there is none; or whoever opens it for writing brings it up to date, or says why
     named = {os.path.realpath(path) for path in job.lists}
@@ -86,7 +86,7 @@ def _require_all_lists(job: Job) -> None:
     if others:
         shown = ", ".join(others[:_LISTS_NAMED]) + (", …" if len(others) > _LISTS_NAMED else "")
         raise UsageError(
-            f"{job.directory} is of other lists than these: it has rows of {shown}.",
+            f"{job.directory} is of other lists than these: it has images of {shown}.",
             hint="An audit is of all of them. Name them, too, or give the audit a DIR of its own.",
         )
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fetcher.cli.importing import raise_of_list
-from fetcher.cli.mirroring import Mirroring
+from fetcher.cli.mirroring import Mirroring, nothing_to_do
 from fetcher.engine import AuditRecovery, Ending, EndReason
 from fetcher.manifest import Audit, AuditTerms, ManifestThread
 from fetcher.model import Tally
@@ -38,6 +38,8 @@ class Auditing(Mirroring):
         stopped = await self._read_lists(manifest)
         if stopped is not None:
             return stopped
+        if useless := nothing_to_do(await manifest.selected_tally(), self._job.selection):
+            raise useless
         self._findings.audit = await manifest.begin_audit(self._terms)
         progress = self._progress(await manifest.audit_tally(), importing=False)
         self._tell_of_deaths(progress)

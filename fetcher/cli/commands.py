@@ -32,7 +32,8 @@ _COMMANDS: Final = {
     "config": "fetcher.cli.config:config_group",
 }
 
-
+_WHOLE: Final = 1_000
+"""Characters; more than a sentence has."""
 _OF_A_DISK: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
 
 
@@ -52,6 +53,13 @@ class _Commands(click.Group):
             command: click.Command = getattr(import_module(module), name)
         return command
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Whole first sentences, on two lines where need be: the library ends them with dots."""
+        loaded = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [(name, found.get_short_help_str(_WHOLE)) for name, found in loaded if found]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
     def invoke(self, ctx: click.Context) -> Any:
         """The library would end with 1 where nobody reads the result any more (``| head``)."""
         try:
@@ -63,11 +71,27 @@ class _Commands(click.Group):
             raise click.exceptions.Exit(Exit.STOPPED) from None
 
 
+def _version(ctx: click.Context) -> NoReturn:
+    """Whether the extension is in force nothing else shows but the processor's time."""
+    from fetcher.digests import LANES  # noqa: PLC0415  most commands do without
+
+    click.echo(f"fetcher, version {__version__}")
+    click.echo(f"MD5 of {LANES} at a time" if LANES > 1 else "MD5 by hashlib, one after the other")
+    ctx.exit()
+
+
 @click.group(
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(__version__, prog_name="fetcher")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=lambda ctx, _, asked: _version(ctx) if asked else None,
+    help="Show the version, and what computes MD5s here.",
+)
 def cli() -> None:
     """Mirror lists of millions of images: polite, resumable, verified.
 

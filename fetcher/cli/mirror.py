@@ -28,9 +28,8 @@ def mirror(**given: Any) -> int:
 
         with crewed(job, nursery) as crew:
             with loading():
-                from rich.console import Console  # noqa: PLC0415  as well
-
-                from fetcher.cli.mirroring import run  # noqa: PLC0415
+                from fetcher.cli.mirroring import run  # noqa: PLC0415  as well
+                from fetcher.report import results  # noqa: PLC0415
                 from fetcher.report import status as status_report  # noqa: PLC0415
 
             errors = asked.console()
@@ -38,6 +37,6 @@ def mirror(**given: Any) -> int:
     if asked.as_json:
         click.echo(json.dumps(status_report.as_dict(result.tally)))
     elif not asked.quiet:
-        status_report.show(Console(), result.tally)
+        status_report.show(results.console(), result.tally)
     asking.explain(result, errors, again="resumes", lost="could not be had")
     return result.exit

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import random
+import shlex
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
@@ -36,12 +37,13 @@ from fetcher.errors import Exit, FetcherError, LockedError, UsageError
 from fetcher.events import SentAhead
 from fetcher.manifest import ManifestThread, RunInfo
 from fetcher.manifest.faults import damaged
-from fetcher.model import Method, State, Tally
+from fetcher.model import Method, Selection, State, Tally
 from fetcher.policy import urls
 from fetcher.policy.frontier import Frontier
 from fetcher.ports import Crew, Observer, Recovery
 from fetcher.report.progress import Progress
 from fetcher.report.running import RunningTally
+from fetcher.report.text import counted
 from fetcher.source import ColumnNames, ImageList, open_list
 from fetcher.source.importer import Importer
 from fetcher.store import LocalStore, cut_tails
@@ -141,7 +143,7 @@ class Mirroring:
 
     async def _run(self, when_it_is_written: contextlib.ExitStack) -> Result:
         # It is written down, and shown to whoever finds the manifest locked.
-        job, command = self._job, urls.redact_within(" ".join(self._job.command))
+        job, command = self._job, urls.redact_within(shlex.join(self._job.command))
         async with ManifestThread(
             job.manifest,
             command=command,
@@ -181,13 +183,13 @@ class Mirroring:
             self._store.close()
         await self._cut_tails(manifest, of_killed_runs=False)
         result = Result(ending, tally, exit_code(ending, tally, job.config.run.tolerate))
-        await manifest.end_run(result.exit, ending.detail or ending.reason)
-        if not tally.total and not job.selection.everything and result.exit is Exit.COMPLETE:
-            raise UsageError(
-                "No row of the lists was selected.",
-                hint="Look at --subset and --ids, and at what the lists call their subsets. "
-                "Nothing was fetched; the manifest has taken note of the run.",
-            )
+        useless = nothing_to_do(tally, job.selection) if result.exit is Exit.COMPLETE else None
+        await manifest.end_run(
+            useless.exit if useless else result.exit,
+            useless.sentence if useless else ending.detail or ending.reason,
+        )
+        if useless is not None:
+            raise useless
         return result
 
     async def _look_back(self, manifest: ManifestThread) -> None:
@@ -232,7 +234,13 @@ class Mirroring:
     def _progress(self, start: Tally, *, importing: bool = True) -> Progress:
         running = RunningTally(start, self._clock.now())
         running.importing = importing
-        return Progress(self._console, running, self._clock, title=str(self._job.directory))
+        return Progress(
+            self._console,
+            running,
+            self._clock,
+            title=str(self._job.directory),
+            stores=not self._job.measure_only,
+        )
 
     @contextlib.asynccontextmanager
     async def _shown(self, progress: Progress, engine: Engine) -> AsyncIterator[None]:
@@ -316,6 +324,28 @@ def _stopped_in_time(engine: Engine, max_runtime: float | None) -> Iterator[None
         yield
     finally:
         timer.cancel()
+
+
+def nothing_to_do(tally: Tally, selection: Selection) -> UsageError | None:
+    """What to raise where the lists leave no image, and that was hardly meant: a success would hide
+    a mistyped subset, or columns that are not where the header has them. A header and no rows is
+    a list.
+    """
+    if tally.total:
+        return None
+    noted = "Nothing was fetched; the manifest has taken note of the run."
+    rows = tally.rows
+    if rows.rejected and not rows.accepted:
+        return UsageError(
+            f"No row of the lists can be used: {counted(rows.rejected, 'row')} read, all rejected.",
+            hint=f"fetcher plan with the same lists says why, with examples. {noted}",
+        )
+    if selection.everything:
+        return None
+    return UsageError(
+        "No row of the lists was selected.",
+        hint=f"Look at --subset and --ids, and at what the lists call their subsets. {noted}",
+    )
 
 
 def exit_code(ending: Ending, tally: Tally, tolerate: float) -> Exit:

@@ -5,6 +5,8 @@ The configuration is loaded by whoever asks for one: it takes longer than most c
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -72,6 +74,11 @@ def flag(name: str, value: object) -> Flag | None:
         from fetcher.config import Flag  # noqa: PLC0415  see above
 
     return Flag(name, value) if value is not None and value != () else None
+
+
+def command_line() -> str:
+    """What was typed, as the manifest and its lock note it: fit to be typed again."""
+    return shlex.join(sys.argv[1:])
 
 
 def manifest_path(directory: Path, manifest: Path | None) -> Path:

@@ -19,6 +19,7 @@ from fetcher.model import Selection, Tally
 from fetcher.policy import planning
 from fetcher.policy.planning import Room
 from fetcher.report import plan as report
+from fetcher.report import results
 from fetcher.report.text import duration
 from fetcher.report.ticking import Ticker
 from fetcher.source import ColumnNames, ImageList, open_list, read_ids
@@ -104,7 +105,12 @@ def plan(
     if as_json:
         click.echo(json.dumps(report.as_dict(made)))
     else:
-        report.show(Console(markup=False, emoji=False, highlight=False), made)
+        report.show(results.console(markup=False, emoji=False, highlight=False), made)
+    if survey.rows.rejected and not survey.rows.accepted:
+        raise UsageError(
+            "No row of the lists can be used: a mirror of them would have no image.",
+            hint="Mend the lists, or name their columns (source.columns.*); the reasons are above.",
+        )
 
 
 def _checked(lists: tuple[Path, ...], config: Config, selection: Selection) -> list[ImageList]:

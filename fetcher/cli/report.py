@@ -135,7 +135,8 @@ def _credits(directory: Path, path: Path, target: Path) -> None:
         refuse_lists(reader.lists(), target)
         rows = reader.listed(KEPT, kept=True)
         written = crediting.write(target, rows, about=str(directory))
-    click.echo(f"Written: {target}, with the credits of {counted(written, 'image')}", err=True)
+    where = f"Written: {target}, with the" if target != STDOUT else "The"
+    click.echo(f"{where} credits of {counted(written, 'image')}", err=True)
 
 
 def _grouping(settings: Mapping[str, Any]) -> Grouping:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
 import click
-from rich.console import Console
 
 from fetcher import __version__
 from fetcher.cli import options
@@ -23,8 +22,13 @@ from fetcher.model import State
 from fetcher.policy.codes import CODES
 from fetcher.policy.reopening import Reopening, kept_among, reopening
 from fetcher.report import reopening as report
+from fetcher.report import results
 
 Counts = Counter[tuple[State, str | None]]
+
+_HOSTS: Final = (
+    "Hosts are as in the URLs, without a port; * stands for anything, as in --host '*.example.org'."
+)
 
 
 @click.command()
@@ -35,7 +39,7 @@ Counts = Counter[tuple[State, str | None]]
     multiple=True,
     type=click.Choice([str(state) for state in State if state.terminal]),
     metavar="S",
-    help="Only assets in this state; may be repeated. Without it and --code: failed.",
+    help="Only images in this state; may be repeated. Without it and --code: failed.",
 )
 @click.option(
     "--code", "codes", multiple=True, metavar="C", help="Only with this code; as --state."
@@ -66,7 +70,7 @@ def retry(
     dry_run: bool,
     as_json: bool,
 ) -> int:
-    """Put settled assets of DIR back to pending, with all their attempts to spend.
+    """Put settled images of DIR back to pending, with all their attempts to spend.
 
     Nothing is sent and no file is touched: the mirror's own command fetches them.
     """
@@ -77,6 +81,8 @@ def retry(
             hint="To find and mend what is broken: fetcher verify DIR --repair. "
             "To ask for all of them again: --include-kept.",
         )
+    if "" in hosts:  # mostly a shell's variable that was never set; it would mean URLs without one
+        raise UsageError("--host '': that is no host.", hint=_HOSTS)
     wanted = reopening(chosen, codes, hosts, _settled_by(older_than))
     path = options.manifest_path(directory, manifest)
     if dry_run:
@@ -88,7 +94,7 @@ def retry(
     if as_json:
         click.echo(json.dumps(report.as_dict(counts, dry_run=dry_run)))
     else:
-        report.show(Console(), counts, wanted, dry_run=dry_run)
+        report.show(results.console(), counts, wanted, dry_run=dry_run)
     return Exit.COMPLETE
 
 
@@ -114,13 +120,12 @@ def _check(wanted: Reopening, known_host: bool, codes: frozenset[str]) -> None: 
     if wanted.hosts is not None and not known_host:
         raise UsageError(
             f"--host {' '.join(wanted.hosts)}: no image of the manifest is on such a host.",
-            hint="Hosts are as in the URLs, without a port; * stands for anything, "
-            "as in --host '*.example.org'.",
+            hint=_HOSTS,
         )
 
 
 def _reopen(path: Path, wanted: Reopening) -> Counts:
-    command = " ".join(sys.argv[1:])
+    command = options.command_line()
     counts = Counts()
     with ManifestMaintainer(path, command=command) as manifest:
         _check(wanted, *manifest.reopening_terms(wanted))

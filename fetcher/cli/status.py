@@ -7,10 +7,10 @@ import time
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from fetcher.cli import options
 from fetcher.manifest import ManifestReader
+from fetcher.report import results
 from fetcher.report import status as status_report
 
 
@@ -22,7 +22,8 @@ def status(directory: Path, manifest: Path | None, *, as_json: bool) -> None:
     """Where the mirror in DIR stands. Changes nothing; works while a run is on, too."""
     with ManifestReader(options.manifest_path(directory, manifest)) as reader:
         tally, memories, wall = reader.tally(), reader.host_memories(), time.time()
+        ended = reader.last_run_ended()
     if as_json:
         click.echo(json.dumps(status_report.as_dict(tally, memories, wall)))
     else:
-        status_report.show(Console(), tally, memories, wall)
+        status_report.show(results.console(), tally, memories, wall, ended=ended)

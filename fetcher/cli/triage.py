@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from fetcher.checking.decoding import MAX_PIXELS, Decoder
@@ -20,6 +18,7 @@ from fetcher.errors import Exit
 from fetcher.manifest.maintaining import ManifestMaintainer
 from fetcher.manifest.triage import BATCH, TriageBook
 from fetcher.policy.triage import MEANINGS, Facts, Finding, Kind
+from fetcher.report import results
 
 _NO_ROTATION = frozenset({"", "0", "0.0", "nan"})
 
@@ -57,7 +56,7 @@ def triage(
     seen = 0
     with (
         Decoder(max_pixels=max_pixels) as decoder,
-        ManifestMaintainer(path, command=" ".join(sys.argv[1:])) as opened,
+        ManifestMaintainer(path, command=options.command_line()) as opened,
         told_to_stop() as received,
     ):
         book = TriageBook(opened)
@@ -107,7 +106,7 @@ def _text(value: object) -> str | None:
 
 
 def _show(counts: dict[Kind, int], seen: int) -> None:
-    console = Console(markup=False, emoji=False, highlight=False)
+    console = results.console(markup=False, emoji=False, highlight=False)
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     table.add_column(justify="right")
     table.add_column()

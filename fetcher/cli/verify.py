@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import stat
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +24,7 @@ from fetcher.manifest.checks import CheckBook
 from fetcher.manifest.maintaining import ManifestMaintainer
 from fetcher.policy.findings import ASIDE
 from fetcher.report import checking as report
-from fetcher.report import text
+from fetcher.report import results, text
 from fetcher.report.ticking import Ticker
 from fetcher.store.names import PARTIAL
 
@@ -72,7 +71,7 @@ def verify(
     """
     parts = _parts(sample)
     root = os.path.realpath(directory)
-    command = " ".join(sys.argv[1:])
+    command = options.command_line()
     errors = Console(stderr=True, quiet=quiet, markup=False, emoji=False, highlight=False)
     path = options.manifest_path(directory, manifest)
     with (
@@ -123,7 +122,7 @@ def verify(
                 lambda text: click.echo(text, nl=False), summary, book.findings(standing.check_id)
             )
         elif not quiet:
-            console = Console(markup=False, emoji=False, highlight=False)
+            console = results.console(markup=False, emoji=False, highlight=False)
             report.show(console, summary, book.findings(standing.check_id))
     if not ended.complete:
         errors.print("Stopped before the end. The same command goes on.")

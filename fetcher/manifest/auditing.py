@@ -265,8 +265,8 @@ def _draw(
     population = sum(listed)
     if not population:
         raise UsageError(
-            "There is nothing to audit: no row of the lists was selected.",
-            hint="Look at --subset and --ids, and at what the lists call their subsets.",
+            "There is nothing to audit: the lists have no rows.",
+            hint="Look whether they are the right ones.",
         )
     total = sample.of(population) if sample is not None else population
     asked = allocate(listed, total)

@@ -67,8 +67,10 @@ def answer(connection: sqlite3.Connection, question: Question) -> Table:
 
 
 def last_settings(connection: sqlite3.Connection) -> dict[str, Any]:
-    """The configuration that the last run worked with; empty if there was none."""
-    row = connection.execute("SELECT config FROM runs ORDER BY id DESC LIMIT 1").fetchone()
+    """The configuration that the last run worked with, of those that have one; else empty."""
+    row = connection.execute(
+        f"SELECT config FROM runs WHERE id = {questions.LAST_WITH_SETTINGS}"  # noqa: S608  ours
+    ).fetchone()
     found = json.loads(row[0]) if row is not None else {}
     return found if isinstance(found, dict) else {}
 

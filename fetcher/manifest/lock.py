@@ -78,7 +78,8 @@ def _open(path: Path) -> int:
             raise _no_room(path) from error
         raise ManifestUnusableError(
             f"Cannot write beside the manifest: {path}: {error.strerror}.",
-            hint="Check that the folder exists and is writable.",
+            hint="Check that the folder exists and is writable. Where it must not be, give "
+            "--manifest a copy of the manifest elsewhere.",
         ) from error
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:

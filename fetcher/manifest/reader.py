@@ -24,6 +24,7 @@ from fetcher.manifest import (
     memories,
     passages,
     reopening,
+    runs,
     schema,
     tallies,
 )
@@ -73,10 +74,23 @@ class ManifestReader:
             return list(figures.ask(self._connection, grouping, since, observer))
 
     def lists(self) -> list[str]:
-        """Paths of the lists that it has rows of."""
+        """Paths of the lists that were read into it."""
         with translated(self._path):
             found = self._connection.execute("SELECT DISTINCT list_path FROM sources ORDER BY 1")
             return [path for (path,) in found]
+
+    def lists_of_images(self) -> list[str]:
+        """Paths of the lists that images of it come from."""
+        with translated(self._path):
+            found = self._connection.execute(
+                "SELECT DISTINCT list_path FROM sources WHERE accepted > 0 ORDER BY 1"
+            )
+            return [path for (path,) in found]
+
+    def last_run_ended(self) -> bool:
+        """Not while one is on, nor after one that was killed."""
+        with translated(self._path):
+            return runs.last_ended_cleanly(self._connection, None)
 
     def last_settings(self) -> dict[str, Any]:
         """The configuration that the last run worked with; empty if there was none."""

@@ -10,8 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Final
 
 from fetcher.model import KEPT, State
+
+MAY_END: Final = frozenset(state for state in State if state.terminal and state not in KEPT)
+"""What a code alone stands for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,7 @@ def reopening(
     """
     chosen, causes, patterns = frozenset(states), frozenset(codes), tuple(hosts)
     if not chosen:
-        chosen = _MAY_END if causes else frozenset({State.FAILED})
+        chosen = MAY_END if causes else frozenset({State.FAILED})
     return Reopening(
         chosen,
         causes or None,
@@ -54,6 +58,3 @@ def reopening(
 def kept_among(states: Iterable[State]) -> list[State]:
     """The states that are reopened only where that is said outright, in their order."""
     return [state for state in State if state in KEPT and state in set(states)]
-
-
-_MAY_END = frozenset(state for state in State if state.terminal and state not in KEPT)

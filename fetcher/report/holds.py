@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 
 from fetcher.model import HostMemory
 from fetcher.policy.groups import GroupStatus
@@ -21,7 +22,8 @@ def live(group: GroupStatus, now: float) -> str:
     """What holds ``group`` back at ``now``; empty where nothing of its own does."""
     hold = group.hold
     why = f" ({printable(hold.code)})" if hold.code is not None else ""
-    left = duration(max(0.0, hold.until - now)) if hold.until is not None else ""
+    # Rounded up: what still holds does not hold for 0s.
+    left = duration(max(0, ceil(hold.until - now))) if hold.until is not None else ""
     lowered = (
         f"lowered after {printable(hold.code)}" if hold.code is not None else "approached slowly"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -118,7 +118,9 @@ def show(console: Console, plan: Plan) -> None:
         f"rejected {rows.rejected:,}"
     )
     for sentence in _problems(plan):
-        console.print(sentence, soft_wrap=True)
+        console.print(sentence, soft_wrap=not console.is_terminal)
+    if not survey.rows.accepted:
+        return  # of nothing there are no tables
     _subsets(console, survey)
     _sizes(console, survey)
     _groups(console, plan)
@@ -160,7 +162,7 @@ def _sizes(console: Console, survey: Survey) -> None:
         return
     names = {0.0: "smallest", 0.5: "median", 1.0: "largest"}
     told = (f"{names.get(share, f'p{share * 100:g}')} {size(n)}" for share, n in quantiles.items())
-    console.print(f"\nsizes: {', '.join(told)}", soft_wrap=True)
+    console.print(f"\nsizes: {', '.join(told)}", soft_wrap=not console.is_terminal)
     table = _table("images", "share", "size", right=2)
     total = survey.sizes.total()
     for start, end, n in planning.size_classes(survey.sizes):
@@ -194,12 +196,12 @@ def _groups(console: Console, plan: Plan) -> None:
     hosts = planning.by_host(plan.survey)
     shown = ", ".join(f"{printable(name)} {amount.images:,}" for name, amount in _first(hosts))
     more = f", and {len(hosts) - SHOWN:,} more" if len(hosts) > SHOWN else ""
-    console.print(f"hosts: {shown}{more}", soft_wrap=True)
+    console.print(f"hosts: {shown}{more}", soft_wrap=not console.is_terminal)
     if plan.seconds is not None:
         console.print(
             f"At the configured limits it takes at least {duration(plan.seconds)}; "
             "redirects, retries and throttling come on top.",
-            soft_wrap=True,
+            soft_wrap=not console.is_terminal,
         )
 
 
@@ -212,7 +214,7 @@ def _disk(console: Console, plan: Plan) -> None:
     console.print(
         f"\ndisk: {_known(need.bytes)} for {need.files:,} files ({images}, manifest about "
         f"{size(need.manifest)}, folders about {size(need.folders)})",
-        soft_wrap=True,
+        soft_wrap=not console.is_terminal,
     )
     if plan.room is None:
         console.print("--to DIR compares that with what is free there.")
@@ -255,5 +257,8 @@ def _amounts(amounts: Mapping[str, Amount]) -> dict[str, object]:
 def _table(*headings: str, right: int) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for at, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if at < right else "left")
+        number = at < right
+        justify: Literal["right", "left"] = "right" if number else "left"
+        # Where it is narrow a name takes more lines: cut, it would be another one.
+        table.add_column(heading, justify=justify, no_wrap=number, overflow="fold")
     return table

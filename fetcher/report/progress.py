@@ -64,12 +64,15 @@ class Progress:
         clock: Clock,
         *,
         title: str,
+        stores: bool = True,
     ) -> None:
+        """``stores``: whether images are kept; an audit keeps none, and shows nothing of it."""
         self._console = console
         self._tally = tally
         self._groups: Callable[[], Sequence[GroupStatus]] = list
         self._clock = clock
         self._title = title
+        self._stores = stores
         self._live = console.is_terminal
 
     def notify(self, event: Event) -> None:
@@ -146,15 +149,15 @@ class Progress:
         speed = tally.sample(now)
         done = tally.total - tally.pending
         head = self._head(done, text.duration(now - tally.started))
-        pace = Text(
-            f"{text.rate(speed.images)}  {text.size(speed.bytes)}/s  "
-            f"{text.size(tally.stored_bytes)} stored  "
-            f"{text.counted(tally.retries, 'retry', 'retries')}"
-        )
+        pace = [text.rate(speed.images), f"{text.size(speed.bytes)}/s"]
+        pace += [f"{text.size(tally.stored_bytes)} stored"] if self._stores else []
+        pace += [text.counted(tally.retries, "retry", "retries")]
         states = Text("  ").join(
             Text(f"{state} {n:,}", style=_COLOURS[state]) for state, n in _reached(tally)
         )
-        return Group(head, pace, states or Text("nothing settled yet"), *self._notices(now))
+        return Group(
+            head, Text("  ".join(pace)), states or Text("nothing settled yet"), *self._notices(now)
+        )
 
     def _head(self, done: int, passed: str) -> Table:
         title = text.printable(self._title)

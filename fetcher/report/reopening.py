@@ -10,8 +10,8 @@ from rich.table import Table
 
 from fetcher.model import State
 from fetcher.policy.codes import CODES
-from fetcher.policy.reopening import Reopening
-from fetcher.report.text import printable
+from fetcher.policy.reopening import MAY_END, Reopening
+from fetcher.report.text import counted, printable
 
 Counts = Mapping[tuple[State, str | None], int]
 
@@ -29,9 +29,11 @@ def as_dict(counts: Counts, *, dry_run: bool) -> dict[str, object]:
 def show(console: Console, counts: Counts, wanted: Reopening, *, dry_run: bool) -> None:
     total = sum(counts.values())
     if not total:
-        console.print(f"No image is {_described(wanted)}; nothing was changed.")
-        console.print("--state and --code say which images are meant; see fetcher status DIR.")
+        console.print(f"No image {_described(wanted)}; nothing was changed.")
+        if wanted.codes is None and wanted.states == {State.FAILED}:  # what is meant unless said
+            console.print("--state and --code say which images are meant; see fetcher status DIR.")
         return
+    images = counted(total, "image")
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     table.add_column(justify="right")
     for _ in range(3):
@@ -41,19 +43,25 @@ def show(console: Console, counts: Counts, wanted: Reopening, *, dry_run: bool) 
         table.add_row(f"{n:,}", str(state), printable(code or ""), meaning)
     console.print(table)
     if dry_run:
-        console.print(f"{total:,} would be put back to pending; nothing was changed.")
+        console.print(f"{images} would be put back to pending; nothing was changed.")
     else:
-        console.print(f"{total:,} are pending again; the command of the mirror fetches them.")
+        verb, them = ("is", "it") if total == 1 else ("are", "them")
+        console.print(f"{images} {verb} pending again; the command of the mirror fetches {them}.")
 
 
 def _described(wanted: Reopening) -> str:
-    told = " or ".join(sorted(str(state) for state in wanted.states))
-    if wanted.codes is not None:
-        told += f", with code {' or '.join(sorted(wanted.codes))}"
+    states = " or ".join(sorted(str(state) for state in wanted.states))
+    codes = " or ".join(sorted(wanted.codes or ()))
+    if not codes:
+        told = f"is {states}"
+    elif wanted.states == MAY_END:
+        told = f"has the code {codes}"
+    else:
+        told = f"is {states} with the code {codes}"
     if wanted.hosts is not None:
-        told += f", on {' or '.join(wanted.hosts)}"
+        told += f" on {' or '.join(wanted.hosts)}"
     if wanted.settled_by is not None:
-        told += ", for that long"
+        told += " for that long"
     return printable(told)
 
 

@@ -35,7 +35,13 @@ SECTIONS: Final = (
     Section(
         "stand",
         "Where it stands",
-        (View("states", "Images by state"),),
+        (
+            View(
+                "states",
+                "Images by state",
+                "Stored is what lies under images/ or in shards; quarantined bytes are left out.",
+            ),
+        ),
     ),
     Section(
         "since",
@@ -155,7 +161,7 @@ SECTIONS: Final = (
                 "audit_codes",
                 "The same by code",
                 "What is present has no code.",
-                "No audit found anything but what is present.",
+                "There was no audit, or it found nothing but what is present.",
             ),
             View(
                 "link_rot",

@@ -30,11 +30,11 @@ MEANINGS: Final = {
 def as_dict(
     tally: Tally, memories: Sequence[HostMemory] = (), wall: float = 0.0
 ) -> dict[str, object]:
-    """The contract of ``status --json``. ``hosts`` is there only while a host group is given less
-    than its budget.
+    """The contract of ``status --json``. ``hosts`` is there only while something is pending, and a
+    host group is given less than its budget.
     """
     rows = tally.rows
-    hosts = holds.remembered(memories, wall)
+    hosts = holds.remembered(memories, wall) if tally.pending else {}
     return {
         "total": tally.total,
         "states": {str(state): tally.states.get(state, 0) for state in State},
@@ -51,20 +51,31 @@ def as_dict(
 
 
 def show(
-    console: Console, tally: Tally, memories: Sequence[HostMemory] = (), wall: float = 0.0
+    console: Console,
+    tally: Tally,
+    memories: Sequence[HostMemory] = (),
+    wall: float = 0.0,
+    *,
+    ended: bool = False,
 ) -> None:
+    """``ended``: no run is on, so what was learned of hosts is for the next one."""
     console.print(_picture(tally))
+    if not tally.pending:
+        return  # nothing is asked for, so nobody is held back
     held = [(memory.group, holds.sentence(memory, wall)) for memory in memories]
     if any(words for _, words in held):
         table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
         for group, words in sorted(held):
             if words:
                 table.add_row(Text(printable(group)), Text(words))
-        console.print(Text("\nheld back"), table)
+        console.print(Text("\nthe next run begins with" if ended else "\nheld back"), table)
 
 
 def _of_listed(tally: Tally) -> str:
-    return f" of {size(tally.expected_bytes)} listed" if tally.expected_bytes else ""
+    listed = f" of {size(tally.expected_bytes)} listed" if tally.expected_bytes else ""
+    # They are on the disk as well, and who sees 0 B beside them wonders.
+    aside = ", quarantined ones not counted" if tally.states.get(State.MISMATCHED) else ""
+    return listed + aside
 
 
 def _picture(tally: Tally) -> RenderableType:

@@ -68,6 +68,12 @@ _FOREIGN: Final = {
 """What people have at hand and is not read; worth more than "no column holds URLs"."""
 
 
+_NO_PIPES: Final = (
+    "Lists are not read from standard input or a pipe: they are checked before anything is "
+    "fetched, and read again by whoever resumes. Write it to a file, and name that."
+)
+
+
 def open_list(
     path: str | os.PathLike[str],
     columns: ColumnNames,
@@ -150,9 +156,13 @@ class ImageList:
         try:
             status = self.path.stat()
         except OSError as error:
+            if self.path.name == "-":
+                raise self._no_list("is not there", hint=_NO_PIPES) from error
             raise unreadable(self.path, error) from error
+        if stat.S_ISDIR(status.st_mode):
+            raise self._no_list("is a folder", hint="Name the files in it.")
         if not stat.S_ISREG(status.st_mode):
-            raise self._no_list("is no regular file", hint="Name the file itself.")
+            raise self._no_list("is no regular file", hint=_NO_PIPES)
         return status.st_size
 
     def _looks_cut(self, size: int) -> bool:

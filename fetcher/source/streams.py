@@ -38,6 +38,17 @@ Progress = Callable[[int, int], None]
 class DamageError(Exception):
     """The bytes are not what they should be. Internal: it becomes a SourceError with a row."""
 
+    hint = "Get the file again, and compare its size or checksum with the publisher's."
+
+
+class EncodingError(DamageError):
+    """Mostly no damage, but a table that was written in another encoding."""
+
+    hint = (
+        "If it is text in another encoding, make it UTF-8, such as with iconv -f WINDOWS-1252 "
+        f"-t UTF-8. Else: {DamageError.hint[0].lower()}{DamageError.hint[1:]}"
+    )
+
 
 def read_chunks(path: Path, progress: Progress | None = None) -> Iterator[bytes]:
     """A file's bytes as they lie on disk. Raises SourceError if they cannot be read."""

@@ -232,9 +232,8 @@ class RowMaker:
     def _filled(self, record: list[str]) -> list[str]:
         """With the cells that may be left out at its end."""
         if not self._least <= len(record) <= self._width:
-            raise RefusedError(
-                "wrong-column-count", f"{len(record)} columns where the header has {self._width}"
-            )
+            found = "1 column" if len(record) == 1 else f"{len(record)} columns"
+            raise RefusedError("wrong-column-count", f"{found} where the header has {self._width}")
         return record + [""] * (self._width - len(record))
 
     def identify(self, record: list[str]) -> str:
@@ -261,7 +260,7 @@ def damaged(place: str, damage: DamageError, last_row: str) -> SourceError:
     last = last_row or "No row was read before that."
     return SourceError(
         f"The image list is damaged: {place}: {damage}. {last}",
-        hint="Get the file again, and compare its size or checksum with the publisher's.",
+        hint=damage.hint,
     )
 
 

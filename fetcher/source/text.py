@@ -14,7 +14,7 @@ from io import SEEK_END, StringIO
 from itertools import chain
 from typing import Final, Protocol
 
-from fetcher.source.streams import DamageError
+from fetcher.source.streams import DamageError, EncodingError
 
 SAMPLE: Final = 64 * 1024
 """Characters that the first block has at least, if there are as many: the header is judged, and
@@ -171,7 +171,7 @@ def _decoded(chunks: Iterable[bytes]) -> Iterator[str]:
         yield decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
         yield error.object[: error.start].decode("utf-8")
-        raise DamageError(f"byte 0x{error.object[error.start]:02x} is not UTF-8") from error
+        raise EncodingError(f"byte 0x{error.object[error.start]:02x} is not UTF-8") from error
 
 
 def _end_of_lines(text: str) -> int:

@@ -6,8 +6,10 @@ import sys
 from importlib import reload
 
 import pytest
+from click.testing import CliRunner
 
 import fetcher.digests
+from fetcher.cli.commands import cli
 from fetcher.digests import Digests, one_by_one
 from tests.conformance.digests_suite import DigestsSuite, right
 
@@ -25,5 +27,7 @@ def test_it_is_what_there_is_without_the_extension(monkeypatch: pytest.MonkeyPat
         reload(fetcher.digests)
         assert fetcher.digests.LANES == 1
         assert fetcher.digests.digest_together is one_by_one.digest_together
+        told = CliRunner().invoke(cli, ["--version"])
+        assert told.output.endswith("\nMD5 by hashlib, one after the other\n")
     reload(fetcher.digests)
     assert fetcher.digests.digest_together([b"abc"]) == [right(b"abc")]

@@ -15,6 +15,8 @@ from fetcher.cli.commands import cli
 from tests.docs.commands import COMMANDS
 from tests.docs.pages import PAGES, ROOT, Page
 
+LONGEST = 110
+
 
 def inside(page: Page) -> Iterator[tuple[str, str]]:
     """Links to files of the project: path and anchor, either may be empty."""
@@ -54,6 +56,13 @@ def test_tables_are_whole(page: Page) -> None:
 @pytest.mark.parametrize("page", PAGES.values(), ids=PAGES)
 def test_blocks_of_code_end(page: Page) -> None:
     assert "```" not in page.prose
+
+
+@pytest.mark.parametrize("page", PAGES.values(), ids=PAGES)
+def test_lines_of_prose_fit_a_terminal(page: Page) -> None:
+    """They are read there, too; rows of tables cannot be broken."""
+    for line in page.prose.splitlines():
+        assert line.startswith("|") or len(line) <= LONGEST, line
 
 
 def given(page: Page) -> Iterator[tuple[str, list[str]]]:

@@ -72,7 +72,7 @@ def test_other_lists_than_the_manifest_has_are_no_audit_of_these(bench: Bench) -
 def test_nothing_selected_is_no_audit(bench: Bench) -> None:
     done = audit(bench, bench.rows([row("a")]), options="--subset nowhere")
     assert done.code == 2
-    assert "nothing to audit" in done.err
+    assert "No row of the lists was selected" in done.err
 
 
 def test_the_report_says_what_the_command_said(bench: Bench) -> None:

@@ -79,6 +79,22 @@ def test_they_change_nothing_in_dir(mirrored: Bench) -> None:
         assert everything(mirrored.directory) == before, command
 
 
+def test_credits_on_standard_output_are_counted_beside_it(mirrored: Bench) -> None:
+    done = fetcher("report", mirrored.directory, "--attribution", "-")
+    assert (done.code, done.err) == (0, "The credits of 8 images\n")
+    assert len(list(csv.DictReader(io.StringIO(done.out)))) == 8
+
+
+def test_an_archive_is_checked_with_a_copy_of_its_manifest(mirrored: Bench) -> None:
+    """So it may be on a disk that nobody can write to: no byte of it changes."""
+    copy = Path("check.sqlite")
+    copy.write_bytes((mirrored.directory / "manifest.sqlite").read_bytes())
+    before = everything(mirrored.directory)
+    done = fetcher("verify", mirrored.directory, "--manifest", copy)
+    assert (done.code, "8 files" in done.out, "0 damaged" in done.out) == (0, True, True), done
+    assert everything(mirrored.directory) == before
+
+
 def test_what_they_say_is_what_status_says(mirrored: Bench) -> None:
     done = fetcher("report", mirrored.directory, "--as", "json")
     figures = {figure["name"]: figure for figure in json.loads(done.out)["figures"]}

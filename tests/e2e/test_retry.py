@@ -48,7 +48,7 @@ def test_what_failed_is_fetched_again_and_nothing_else(bench: Bench) -> None:
 def test_by_code_and_host(bench: Bench) -> None:
     lost(bench)
     done = fetcher("retry", bench.directory, "--code", "http-404", "--host", "*.STATICFLICKR.com")
-    assert "1 are pending again" in done.out
+    assert "1 image is pending again;" in done.out
     assert bench.status()["states"]["gone"] == 0
 
 
@@ -57,7 +57,7 @@ def test_a_dry_run_changes_no_byte(bench: Bench) -> None:
     manifest = bench.directory / "manifest.sqlite"
     before = hashlib.sha256(manifest.read_bytes()).digest(), manifest.stat().st_mtime_ns
     done = fetcher("retry", bench.directory, "--dry-run", "--state", "failed", "--state", "gone")
-    assert "3 would be put back" in done.out
+    assert "3 images would be put back" in done.out
     assert (hashlib.sha256(manifest.read_bytes()).digest(), manifest.stat().st_mtime_ns) == before
     assert {path.name for path in bench.directory.iterdir()} <= laws.LASTING
 
@@ -83,6 +83,7 @@ def test_kept_images_only_when_told_and_then_found_on_disk(bench: Bench) -> None
         ("--state faild", ["faild"]),
         ("--code http-4040", ["http-4040", "no such code", "http-404"]),
         ("--host example.org", ["example.org"]),
+        ("--host=", ["--host ''", "no host", "*"]),
         ("--older-than soon", ["--older-than", "soon", "30"]),
     ],
 )
@@ -98,11 +99,22 @@ def test_what_cannot_be_asked_for(options: str, words: list[str], bench: Bench) 
 
 
 def test_nothing_is_so(bench: Bench) -> None:
+    """What was asked for is told in words that were given, and the way to other images where
+    none were.
+    """
     lost(bench)
-    done = fetcher("retry", bench.directory, "--older-than", "1d")
-    assert done.code == 0
-    assert "No image is failed, for that long; nothing was changed" in done.out
-    assert "--state" in done.out
+    for options, said in {
+        "--older-than 1d": "is failed for that long",
+        "--code http-410": "has the code http-410",
+        "--state gone --code http-403": "is gone with the code http-403",
+        f"--older-than 1d --host {mirrors.HOST}": f"is failed on {mirrors.HOST} for that long",
+    }.items():
+        done = fetcher("retry", bench.directory, *options.split())
+        assert (
+            done.code,
+            f"No image {said}; nothing was changed." in " ".join(done.out.split()),
+        ) == (0, True), done
+        assert ("--state and --code say" in done.out) == ("--code" not in options)
 
 
 def test_no_manifest(tmp_path: Path) -> None:

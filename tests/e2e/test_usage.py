@@ -5,9 +5,11 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import shlex
 import sqlite3
 import tarfile
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -15,8 +17,10 @@ import pytest
 
 from fetcher import __version__
 from fetcher.demo.steps import Answer, Picture, html, throttled
+from fetcher.digests import LANES
 from scripts.proofs import laws, mirrors
 from scripts.proofs.mirrors import Row
+from tests.docs.pages import PAGES
 from tests.e2e.conftest import Bench, Done, fetcher
 
 ROWS: Final = mirrors.gallery(10, size=600)
@@ -48,7 +52,12 @@ def test_a_missing_list(bench: Bench) -> None:
 
 
 def test_a_directory_as_a_list(bench: Bench) -> None:
-    no_list(bench, bench.place, str(bench.place), "no regular file")
+    no_list(bench, bench.place, str(bench.place), "is a folder", "files in it")
+
+
+@pytest.mark.parametrize("name", ["-", "/dev/stdin", "/dev/null"])
+def test_a_pipe_as_a_list(name: str, bench: Bench) -> None:
+    no_list(bench, Path(name), "standard input", "Write it to a file")
 
 
 @pytest.mark.parametrize(
@@ -56,7 +65,7 @@ def test_a_directory_as_a_list(bench: Bench) -> None:
     [
         (b"", "is empty"),
         (b"ImageID,Title\na,b\n", "no column of its header holds URLs"),
-        (b"ImageID,OriginalURL\na,http://\xff\n", "UTF-8"),
+        (b"ImageID,OriginalURL\na,http://\xff\n", "iconv"),
         (b"\xff\xfeI\0m\0a\0", "UTF-16"),
         (b"\x89PNG\r\n\x1a\n" + bytes(100), ""),
         (b"PK\x03\x04" + bytes(100), ""),
@@ -87,6 +96,49 @@ def test_what_a_selection_of_nothing_leaves(bench: Bench) -> None:
     before = bench.images()
     refused(fetcher(*bench.command(listed), "--subset", "validatoin"), "Nothing was fetched")
     assert bench.images() == before
+
+
+BAD: Final = [Row(f"bad{n}", f"http://a.test/{n}.jpg", "many") for n in range(3)]
+
+
+@pytest.mark.parametrize("options", ["", "--subset train"])
+@pytest.mark.parametrize("command", ["mirror", "audit"])
+def test_rows_of_which_none_can_be_used_are_no_success(
+    command: str, options: str, bench: Bench
+) -> None:
+    """As of a list whose columns are not where its header has them: exit code 0 would say that all
+    is there. One that can be used makes it a list with rejected rows.
+    """
+    rows = [replace(row, subset="train") for row in BAD]
+    done = fetcher(command, bench.rows(rows), "--to", bench.directory, *options.split())
+    refused(done, "No row of the lists can be used: 3 rows read, all rejected", "fetcher plan")
+    assert bench.status()["rows"] == {"read": 3, "accepted": 0, "duplicate": 0, "rejected": 3}
+    with closing(sqlite3.connect(bench.directory / "manifest.sqlite")) as connection:
+        ((code, reason),) = connection.execute("SELECT exit_code, reason FROM runs")
+    assert (code, reason.split(":")[0]) == (2, "No row of the lists can be used")
+    assert bench.mirror(bench.rows([*ROWS, *BAD])).code == 0
+
+
+def test_a_plan_of_rows_that_cannot_be_used_says_why(bench: Bench) -> None:
+    """What is read of them is a result, and so are the reasons; of nothing there are no tables."""
+    for options in ([], ["--json"]):
+        done = fetcher("plan", bench.rows(BAD), *options)
+        assert (done.code, "No row of the lists can be used" in done.err) == (2, True)
+        assert "bad-size" in done.out
+    assert done.json["rows"]["rejected"] == 3
+    assert "hosts:" not in fetcher("plan", bench.rows(BAD)).out
+    none = fetcher("plan", bench.rows([]))
+    assert none == Done(0, "rows read 0 = accepted 0 + duplicate 0 + rejected 0\n", "")
+
+
+def test_a_header_alone_is_a_list_and_nothing_to_audit(bench: Bench) -> None:
+    """Nor does it bind DIR to itself: there is no image of it."""
+    alone = bench.rows([], name="alone.csv")
+    assert bench.mirror(alone).code == 0
+    done = fetcher("audit", alone, "--to", bench.directory)
+    refused(done, "nothing to audit", "no rows")
+    assert "--subset" not in done.err
+    assert "other lists" not in fetcher("audit", bench.rows(BAD), "--to", bench.directory).err
 
 
 def test_one_row_that_cannot_be_used_is_one(bench: Bench) -> None:
@@ -254,6 +306,45 @@ def test_control_characters_do_not_reach_the_terminal(bench: Bench) -> None:
     assert "\x1b" not in done.err
 
 
+def test_the_command_is_noted_as_it_could_be_typed_again(bench: Bench) -> None:
+    """The report shows it, and a run that finds the manifest locked."""
+    listed = bench.rows(ROWS, name="a list of ours.csv")
+    assert bench.mirror(listed).code == 0
+    fetcher("retry", bench.directory, "--host", "*.staticflickr.com")
+    with closing(sqlite3.connect(bench.directory / "manifest.sqlite")) as connection:
+        mirror, retry = (
+            shlex.split(row[0]) for row in connection.execute("SELECT command FROM runs")
+        )
+    assert mirror[:2] == ["mirror", str(listed)]
+    assert retry == ["retry", str(bench.directory), "--host", "*.staticflickr.com"]
+
+
+def test_the_keys_of_all_json_are_documented(bench: Bench) -> None:
+    """To the name, and nothing made up; ``hosts`` is there only where one is held back."""
+    bench.web.serve("/html", html())
+    listed = bench.rows([*ROWS, Row("html", f"http://{mirrors.HOST}/html")])
+    bench.mirror(listed)
+    audited = ("audit", listed, "--to", bench.place / "audit", "--config", bench.config())
+    found = {
+        "mirror": fetcher(*bench.command(listed), "--json"),
+        "status": fetcher("status", bench.directory, "--json"),
+        "plan": fetcher("plan", listed, "--json"),
+        "audit": fetcher(*audited, "--json"),
+        "verify": fetcher("verify", bench.directory, "--json"),
+        "triage": fetcher("triage", bench.directory, "--json"),
+        "retry": fetcher("retry", bench.directory, "--json"),
+        "config show": fetcher("config", "show", "--json"),
+    }
+    told: dict[str, set[str]] = {}
+    for head, _, *rows in PAGES["docs/commands.md"].tables:
+        keys = {key for row in rows for key in re.findall(r"`([^`]+)`", row[0])}
+        told |= dict.fromkeys(re.findall(r"`([^`]+)`", head[0]), keys)
+    assert told.keys() == found.keys()
+    for command, done in found.items():
+        optional = {"hosts"} if command in {"mirror", "status"} else set()
+        assert done.json.keys() == told[command] - optional, command
+
+
 def test_status_for_people(bench: Bench) -> None:
     bench.web.serve("/html", html())
     bench.mirror(bench.rows([*ROWS, Row("html", f"http://{mirrors.HOST}/html")]))
@@ -263,8 +354,24 @@ def test_status_for_people(bench: Bench) -> None:
         assert words in done.out
 
 
+def test_every_command_is_told_in_a_whole_sentence() -> None:
+    """In 80 columns, as where nobody says how wide it is."""
+    done = fetcher("--help")
+    _, _, told = done.out.partition("\nCommands:\n")
+    assert "..." not in told
+    names = re.findall(r"^  (\w+) ", told, re.MULTILINE)
+    assert len(names) == 11
+    assert told.count(".\n") == len(names)
+    assert max(map(len, done.out.splitlines())) <= 80
+
+
 def test_version() -> None:
-    assert fetcher("--version") == Done(0, f"fetcher, version {__version__}\n", "")
+    """Where no compiler was at hand the extension is missing, and this is where it shows."""
+    done = fetcher("--version")
+    version, digests = done.out.splitlines()
+    assert (done.code, version, done.err) == (0, f"fetcher, version {__version__}", "")
+    by_lanes, by_hashlib = f"MD5 of {LANES} at a time", "MD5 by hashlib, one after the other"
+    assert digests == (by_lanes if LANES > 1 else by_hashlib)
 
 
 # Which setting wins.

@@ -154,3 +154,11 @@ def test_a_path_with_odd_characters_is_no_uri(tmp_path: Path) -> None:
         with pytest.raises(sqlite3.OperationalError, match="readonly"):
             reader._connection.execute("DELETE FROM assets")
     assert hashlib.sha256(path.read_bytes()).digest() == digest
+
+
+def test_whether_the_last_run_has_ended(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.sqlite"
+    with database(path), ManifestReader(path) as reader:
+        assert not reader.last_run_ended()
+    with ManifestReader(path) as reader:
+        assert reader.last_run_ended()

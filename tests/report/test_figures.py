@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections import Counter
 from contextlib import closing
@@ -10,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fetcher.config import registrable_domain
+from fetcher.config import as_dict, load, registrable_domain, render
 from fetcher.errors import UsageError
 from fetcher.evidence import Cell, Table
-from fetcher.manifest import Grouping, ManifestReader, questions
+from fetcher.manifest import Grouping, ManifestReader, RunInfo, questions
 from fetcher.manifest.questions import PRESENT, SIZE_CLASSES, SUSPICIOUS, bin_width
 from fetcher.model import HostBudget, SourceInfo, State
 from fetcher.policy.hosts import GroupRule, HostGroups
@@ -398,6 +400,33 @@ def test_of_many_runs_the_last_are_told(tmp_path: Path) -> None:
     for name in ("runs", "link_rot"):
         runs = [record["run"] for record in found[name].records()]
         assert runs == list(range(last - questions.RUNS + 1, last + 1)), name
+
+
+def test_settings_are_those_of_the_last_run_that_had_any(tmp_path: Path) -> None:
+    """``retry`` is a run, too, and asks for nothing: what it leaves out has not been unset. A
+    suspect's option adds to the placeholders that are configured, and host groups are as they were.
+    """
+    path = tmp_path / "manifest.sqlite"
+    photos = 'hosts.groups.photos={match: "*.photos.example", rate: unlimited}'
+    loaded = load(None, [photos], {})
+    shown = json.dumps(as_dict(loaded)["config"])
+    with database(path) as manifest:
+        manifest.begin_run(RunInfo("mirror", "0", shown))
+        manifest.begin_run(RunInfo("retry", "0"))
+    with ManifestReader(path) as reader:
+        assert reader.last_settings() == json.loads(shown)
+        table = next(t for t in reader.figures(GROUPING) if t.name == "settings")
+    assert {record["run"] for record in table.records()} == {2}
+    found = told(table, "key", "value")
+    assert found["hosts.groups.photos.rate"] == "unlimited"
+    assert found["hosts.groups.photos.match[0]"] == "*.photos.example"
+    rendered = yaml.safe_load(render(loaded))
+    for key in ("hosts.default.bandwidth", "fetch.processes", "retry.patience", "consent.robots"):
+        value: Any = rendered
+        for part in key.split("."):
+            value = value[part]
+        assert found[key] == (str(value).lower() if isinstance(value, bool) else value), key
+    assert found["fetch.contact"] is None
 
 
 PHOTOS = {

@@ -7,13 +7,14 @@ import io
 import pytest
 from rich.console import Console
 
-from fetcher.model import HostBudget, HostMemory, Tally
+from fetcher.model import HostBudget, HostMemory, State, Tally
 from fetcher.policy.groups import GroupStatus
 from fetcher.policy.holding import Hold, HoldReason
 from fetcher.report import holds, status
 
 NOON = 1_700_000_000.0
 SLOW = HostMemory("a.test", NOON, rate=3.25, bad_rate=4.0, concurrency=2, code="rate-limited")
+PENDING = Tally({State.PENDING: 1, State.MISMATCHED: 1})
 HELD = HostMemory("b.test", NOON, held_until=NOON + 60, held_code="http-5xx")
 
 
@@ -30,6 +31,7 @@ HELD = HostMemory("b.test", NOON, held_until=NOON + 60, held_code="http-5xx")
         ),
         (Hold(HoldReason.BANDWIDTH), "bandwidth"),
         (Hold(HoldReason.COOLING_DOWN, "rate-limited", 130.0), "left alone for 30s (rate-limited)"),
+        (Hold(HoldReason.COOLING_DOWN, "rate-limited", 100.2), "left alone for 1s (rate-limited)"),
         (
             Hold(HoldReason.BREAKER_OPEN, "connection-refused", 104.0),
             "only failures: left alone for 4s (connection-refused)",
@@ -61,8 +63,9 @@ def test_every_reason_has_words_of_its_own() -> None:
 def test_the_json_object_has_hosts_only_while_one_is_held_back() -> None:
     contract = ["total", "states", "codes", "bytes", "rows"]
     assert list(status.as_dict(Tally())) == contract
-    assert list(status.as_dict(Tally(), [HELD], NOON + 61)) == contract
-    assert status.as_dict(Tally(), [HELD, SLOW], NOON)["hosts"] == {
+    assert list(status.as_dict(PENDING, [HELD], NOON + 61)) == contract
+    assert list(status.as_dict(Tally({State.GONE: 1}), [HELD, SLOW], NOON)) == contract
+    assert status.as_dict(PENDING, [HELD, SLOW], NOON)["hosts"] == {
         "a.test": {
             "rate": 3.25,
             "concurrency": 2,
@@ -80,8 +83,27 @@ def test_the_json_object_has_hosts_only_while_one_is_held_back() -> None:
 def test_people_read_the_same() -> None:
     out = io.StringIO()
     evil = HostMemory("\x1b[31mevil.test", NOON, rate=1.0, code="rate-limited")
-    status.show(Console(file=out, width=120), Tally(), [SLOW, HELD, evil], NOON)
+    console = Console(file=out, width=120)
+    status.show(console, PENDING, [SLOW, HELD, evil], NOON)
     shown = out.getvalue()
+    assert "\nheld back\n" in shown
     assert "lowered to 3.2/s, 2 at once after rate-limited" in shown
     assert "left alone until 2023-11-14T22:14:20Z (http-5xx)" in shown
     assert "\x1b" not in shown
+
+
+def test_after_a_run_nobody_is_held_back_any_more() -> None:
+    """What was learned is for the next run, if there is anything left to ask for."""
+    for tally, words in ((PENDING, "the next run begins with"), (Tally({State.GONE: 1}), "")):
+        out = io.StringIO()
+        status.show(Console(file=out, width=120), tally, [SLOW], NOON, ended=True)
+        assert "held back" not in out.getvalue()
+        assert ("lowered to" in out.getvalue()) == (words != "")
+        assert words in out.getvalue()
+
+
+def test_quarantined_bytes_are_said_to_be_left_out() -> None:
+    for tally, said in ((PENDING, True), (Tally({State.GONE: 1}), False)):
+        out = io.StringIO()
+        status.show(Console(file=out, width=120), tally)
+        assert ("bytes stored 0 B, quarantined ones not counted" in out.getvalue()) == said

@@ -118,11 +118,11 @@ def test_groups_beyond_the_table_are_counted() -> None:
     assert lines(console)[-1].strip() == "… 1 more host group"
 
 
-def drawn(width: int, states: dict[State, int]) -> list[str]:
+def drawn(width: int, states: dict[State, int], *, stores: bool = True) -> list[str]:
     console = console_of(width, terminal=True)
     tally = RunningTally(Tally(states=states), 0.0)
     tally.retries = 1
-    progress = Progress(console, tally, clock.VirtualClock(), title="mirror")
+    progress = Progress(console, tally, clock.VirtualClock(), title="mirror", stores=stores)
     console.print(progress._picture())
     return lines(console)
 
@@ -142,6 +142,14 @@ def test_the_head_takes_one_line_be_the_list_long_or_short(width: int) -> None:
 def test_one_retry_is_one() -> None:
     async def main() -> None:
         assert any(line.rstrip().endswith("  1 retry") for line in drawn(80, {}))
+
+    clock.run(main())
+
+
+def test_an_audit_does_not_speak_of_what_is_stored() -> None:
+    async def main() -> None:
+        for stores in (True, False):
+            assert any(" stored" in line for line in drawn(80, {}, stores=stores)) == stores
 
     clock.run(main())
 

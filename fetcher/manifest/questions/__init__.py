@@ -52,6 +52,7 @@ from fetcher.manifest.questions.standing import (
 )
 from fetcher.manifest.questions.work import (
     BINS,
+    LAST_WITH_SETTINGS,
     RUNS,
     attempts,
     bin_width,
@@ -67,6 +68,7 @@ from fetcher.manifest.questions.work import (
 __all__ = [
     "BINS",
     "EXAMPLES",
+    "LAST_WITH_SETTINGS",
     "NONE",
     "OTHERS",
     "PRESENT",

@@ -143,19 +143,25 @@ FROM rejected_rows GROUP BY reason ORDER BY rows DESC, reason""",
     )
 
 
-_SETTINGS: Final = ("fetch", "hosts", "retry", "network", "placeholders", "store", "audit")
+_SETTINGS: Final = ("fetch", "hosts", "retry", "network", "consent", "placeholders", "store")
+
+LAST_WITH_SETTINGS: Final = "(SELECT max(id) FROM runs WHERE config <> '{}')"
+"""The last run that asked for images: ``retry`` is a run as well, and has no settings."""
 
 
 def settings() -> Question:
+    """NULL is a key that was not given; where it means something else, that is said as the
+    configuration says it.
+    """
     sections = " OR ".join(f"t.fullkey GLOB '$.{section}.*'" for section in _SETTINGS)
     return Question(
         "settings",
         f"""SELECT r.id AS run, replace(substr(t.fullkey, 3), '"', '') AS key,
-    CAST(t.value AS TEXT) AS value
+    CASE WHEN t.type IN ('true', 'false') THEN t.type
+        WHEN t.type <> 'null' THEN CAST(t.value AS TEXT)
+        WHEN t.key IN ('rate', 'bandwidth') THEN 'unlimited'
+        WHEN t.key IN ('processes', 'patience') THEN 'auto' END AS value
 FROM runs AS r, json_tree(r.config) AS t
-WHERE r.id = (SELECT max(id) FROM runs) AND t.type NOT IN ('object', 'array') AND ({sections})
+WHERE r.id = {LAST_WITH_SETTINGS} AND t.type NOT IN ('object', 'array') AND ({sections})
 ORDER BY t.id""",
     )
-
-
-# What has changed since a run.
