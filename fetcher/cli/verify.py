@@ -21,6 +21,7 @@ from fetcher.cli import options
 from fetcher.cli.stopping import told_to_stop
 from fetcher.errors import Exit, UsageError
 from fetcher.manifest.checks import CheckBook
+from fetcher.manifest.lock import PLACE_LOCK
 from fetcher.manifest.maintaining import ManifestMaintainer
 from fetcher.policy.findings import ASIDE
 from fetcher.report import checking as report
@@ -76,7 +77,7 @@ def verify(
     path = options.manifest_path(directory, manifest)
     with (
         Workers(root, workers or max(2, os.cpu_count() or 1)) as processes,
-        ManifestMaintainer(path, command=command) as opened,
+        ManifestMaintainer(path, command=command, place=Path(root) if repair else None) as opened,
     ):
         _require_folders(root)
         book = CheckBook(opened)
@@ -104,7 +105,7 @@ def verify(
                 book=book,
                 workers=processes,
                 aside=_aside(root, standing.check_id) if repair else None,
-                own=frozenset({*_TOPS, PARTIAL, *_files_of(path, root)}),
+                own=frozenset({*_TOPS, PARTIAL, PLACE_LOCK, *_files_of(path, root)}),
                 put_aside=frozenset({ASIDE}),
                 beyond=temporary(root),
                 stopped=lambda: bool(received),

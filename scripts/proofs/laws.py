@@ -22,7 +22,8 @@ from typing import Final
 LASTING: Final = frozenset({"manifest.sqlite", "images", "mismatched", "shards"})
 """What may lie in DIR when no run is on."""
 _PASSING: Final = frozenset(
-    {f"manifest.sqlite{end}" for end in ("-wal", "-shm", "-journal", ".lock")} | {".partial"}
+    {f"manifest.sqlite{end}" for end in ("-wal", "-shm", "-journal", ".lock")}
+    | {".partial", ".partial.lock"}
 )
 """What may lie there besides while a run is on, or after it was killed. The journal is SQLite's,
 for the one page that it writes when a run begins its log, and when it folds it at the end."""

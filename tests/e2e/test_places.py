@@ -70,11 +70,13 @@ def test_in_the_place_of_an_image(bench: Bench, outside: Path, trap: str, place:
 # Places of the manifest: refused with a word, whatever the command.
 
 
-@pytest.mark.parametrize("suffix", ["", "-wal", "-shm", "-journal", ".lock"])
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm", "-journal", ".lock", "lock of DIR"])
 def test_in_the_place_of_the_manifest(bench: Bench, outside: Path, suffix: str) -> None:
     rows = listed(bench)
     bench.mirror(rows)
     place = bench.directory / f"manifest.sqlite{suffix}"
+    if suffix == "lock of DIR":
+        place, suffix = bench.directory / ".partial.lock", ".lock"
     aside = place.with_name("aside")
     for name, trap in TRAPS.items():
         if name == "hard link" and suffix != ".lock":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import signal
@@ -15,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from fetcher.errors import Exit, LockedError
-from fetcher.manifest.lock import RunLock
+from fetcher.manifest.lock import PLACE_LOCK, RunLock
 
 HOLD = """
 import sys
@@ -102,3 +104,67 @@ def test_a_holder_that_has_not_said_who_it_is_holds_too(tmp_path: Path) -> None:
     with pytest.raises(LockedError, match="Another run"):
         take(manifest)
     lock.release()
+
+
+# The lock of DIR.
+
+
+def take_both(manifest: Path, place: Path) -> RunLock:
+    return RunLock.acquire(manifest, command="fetcher mirror b.csv", now=1.7e9, place=place)
+
+
+def test_another_manifest_is_no_way_into_a_dir_that_is_in_use(tmp_path: Path) -> None:
+    place, elsewhere = tmp_path / "DIR", tmp_path / "elsewhere"
+    place.mkdir()
+    elsewhere.mkdir()
+    lock = take_both(elsewhere / "a.sqlite", place)
+    with pytest.raises(LockedError, match="works in DIR") as caught:
+        take_both(elsewhere / "b.sqlite", place)
+    for part in (str(os.getpid()), "2023-11-14T22:13:20Z", "b.csv"):
+        assert part in caught.value.sentence
+    take(elsewhere / "b.sqlite").release()  # refused, it has let go of its own
+    lock.release()
+    take_both(elsewhere / "b.sqlite", place).release()
+    assert [*place.iterdir(), *elsewhere.iterdir()] == []
+
+
+def test_nor_is_a_manifest_that_was_taken_away(tmp_path: Path) -> None:
+    manifest = tmp_path / "manifest.sqlite"
+    lock = take_both(manifest, tmp_path)
+    (tmp_path / "manifest.sqlite.lock").unlink()
+    with pytest.raises(LockedError, match="works in DIR"):
+        take_both(manifest, tmp_path)
+    lock.release()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dir_whose_file_system_has_no_locks_is_used_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, manifest = tmp_path / "DIR", tmp_path / "manifest.sqlite"
+    place.mkdir()
+    real = fcntl.flock
+
+    def flock(descriptor: int, operation: int) -> None:
+        there = place / PLACE_LOCK
+        if there.exists() and os.path.samestat(there.stat(), os.fstat(descriptor)):
+            raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+        real(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    lock = take_both(manifest, place)
+    with pytest.raises(LockedError, match="holds the manifest"):
+        take_both(manifest, place)
+    lock.release()
+
+
+def test_a_lock_that_another_run_has_made_anew_is_left_to_it(tmp_path: Path) -> None:
+    manifest, path = tmp_path / "manifest.sqlite", tmp_path / "manifest.sqlite.lock"
+    old = take(manifest)
+    path.rename(tmp_path / "moved")
+    new = take(manifest)
+    old.release()
+    with pytest.raises(LockedError):
+        take(manifest)
+    new.release()
+    assert not path.exists()

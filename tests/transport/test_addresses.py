@@ -363,7 +363,9 @@ async def test_one_name_that_is_found_is_enough_to_believe_it(make_rig: MakeRig)
 
 
 @pytest.mark.parametrize("own", ["localhost", "a.localhost", "ip6-localhost"])
-@pytest.mark.parametrize(("trouble", "theirs"), [(NO_NAME, "dns-not-found"), (AGAIN, "dns-failure")])
+@pytest.mark.parametrize(
+    ("trouble", "theirs"), [(NO_NAME, "dns-not-found"), (AGAIN, "dns-failure")]
+)
 async def test_what_this_machine_knows_by_itself_vouches_for_no_name_server(
     make_rig: MakeRig, own: str, trouble: Exception, theirs: str
 ) -> None:
