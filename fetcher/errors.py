@@ -66,7 +66,9 @@ class SourceError(FetcherError):
 
 
 class DamagedListError(SourceError):
-    """An image list turned out to be damaged behind rows that had been worked with already."""
+    """An image list turned out to be damaged, or to be still written to, behind rows that had been
+    worked with already.
+    """
 
     exit = Exit.OUR_FAULT
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from rich.console import Console
@@ -150,8 +151,9 @@ class Mirroring:
             group_of=self._groups.group_of,
             selection=job.selection,
             images_stored=not self._store.is_fresh(),
+            place=Path(self._store.spool_directory),
         ) as manifest:
-            # From here on nobody else works in DIR: the manifest's lock is ours.
+            # From here on nobody else works in DIR: its lock is ours, and the manifest's.
             try:
                 return await self._in_charge(manifest, command, when_it_is_written)
             finally:

@@ -76,7 +76,9 @@ def verify(
     path = options.manifest_path(directory, manifest)
     with (
         Workers(root, workers or max(2, os.cpu_count() or 1)) as processes,
-        ManifestMaintainer(path, command=command) as opened,
+        ManifestMaintainer(
+            path, command=command, place=Path(root) / PARTIAL if repair else None
+        ) as opened,
     ):
         _require_folders(root)
         book = CheckBook(opened)

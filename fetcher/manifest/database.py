@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 from fetcher.killpoints import Point, reached
 from fetcher.manifest import (
@@ -39,6 +40,7 @@ from fetcher.manifest.selecting import selected
 from fetcher.manifest.settling import Settlement
 from fetcher.manifest.shards import Shards
 from fetcher.manifest.sources import Sources
+from fetcher.manifest.whereabouts import Whereabouts
 from fetcher.model import (
     BadRow,
     HostMemory,
@@ -53,6 +55,8 @@ from fetcher.model import (
 )
 from fetcher.policy.sampling import StratumCount
 from fetcher.ports import NameNumbers, NamesToNumber, SourceCursor, StagedRows
+
+_TO_WRITE: Final = "BEGIN IMMEDIATE"
 
 
 class Database:
@@ -71,6 +75,7 @@ class Database:
         self._path = path
         self._connection = connection
         self._lock = lock
+        self._whereabouts = Whereabouts(path)
         self._selection = selection
         self._group_of = group_of
         self._wall = wall
@@ -92,15 +97,17 @@ class Database:
         selection: Selection = Selection(),  # noqa: B008  immutable
         wall: Callable[[], float] = time.time,
         images_stored: bool = False,
+        place: Path | None = None,
     ) -> Database:
-        """The manifest at ``path``, made if there is none; locked against other runs until closed.
+        """The manifest at ``path``, made if there is none; locked against other runs until closed,
+        and so is ``place``, where its DIR has temporary files.
         ``images_stored``: it has been worked with before, so that an empty one is a damaged one.
 
         Raises ``LockedError``, ``ManifestUnusableError`` (no manifest, of a newer schema, no such
         folder), ``ManifestError`` or ``StoreError``.
         """
         schema.require_sqlite()
-        lock = RunLock.acquire(path, command=command, now=wall())
+        lock = RunLock.acquire(path, command=command, now=wall(), place=place)
         reached(Point.LOCKED)
         try:
             require_plain_files(path)
@@ -339,9 +346,7 @@ class Database:
     def close(self) -> None:
         """Leave one file if nobody else looks on, else SQLite's own that the next run tidies."""
         try:
-            with suppress(sqlite3.Error):  # a courtesy: the manifest is whole either way
-                self._connection.execute("PRAGMA busy_timeout = 0")
-                self._connection.execute("PRAGMA journal_mode = DELETE")
+            self._whereabouts.leave_one_file(self._connection)
             reached(Point.LOG_FOLDED)
         finally:
             self._connection.close()
@@ -353,7 +358,9 @@ class Database:
         return self._run_id
 
     @contextmanager
-    def _transaction(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
+    def _transaction(self, begin: str = _TO_WRITE) -> Iterator[None]:
+        if begin == _TO_WRITE:
+            self._whereabouts.require()
         with damage.blamed(self._connection, self._path):
             self._connection.execute(begin)
             try:

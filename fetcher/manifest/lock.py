@@ -1,10 +1,14 @@
-"""One run at a time for each manifest.
+"""One run at a time for each manifest, and for each DIR.
 
 The lock is ``flock`` on a file beside the manifest, so it ends with the process that holds it,
 however that ends; what the file says is only for people. It is not taken on the manifest itself:
 a POSIX process that closes any descriptor of a file drops all of its ``fcntl`` locks there, and
 those are SQLite's own. For the same reason nothing in this project opens a manifest that may be in
 use but through SQLite.
+
+DIR's place for temporary files is locked as well, as a manifest may be anywhere, and may be taken
+away: two runs in one DIR number these files alike, and one would name what the other is still
+writing. That lock is on the directory itself, so nothing of it is to be seen there.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ import json
 import os
 import socket
 import stat
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +31,10 @@ from fetcher.killpoints import Point, reached
 _LONGEST: Final = 65_536
 """Bytes: more than that is no word of a holder's."""
 _FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-_NO_FLOCK: Final = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL})
+_NO_FLOCK: Final = frozenset(
+    # The last of a directory on NFS, which has to be open for writing.
+    {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,32 +50,125 @@ class Holder:
 class RunLock:
     """Held from ``acquire`` to ``release``. A forked child keeps it too: start workers by spawn."""
 
+    def __init__(self, path: Path, descriptor: int, place: _Place | None) -> None:
+        self._path = path
+        self._descriptor = descriptor
+        self._place = place
+
+    @classmethod
+    def acquire(
+        cls, manifest: Path, *, command: str, now: float, place: Path | None = None
+    ) -> RunLock:
+        """``place``: DIR's place for temporary files, to be locked as well. It is made if it is not
+        there.
+
+        Raises ``LockedError`` if another run holds the manifest, naming that run's process, or
+        works in that DIR; ``ManifestError`` or ``StoreError``.
+        """
+        path = manifest.with_name(manifest.name + ".lock")
+        descriptor = _lock_file(path)
+        try:
+            held = None if place is None else _Place.lock(place)
+            _write(descriptor, path, command, now)
+        except BaseException:
+            _let_go(path, descriptor)
+            raise
+        return cls(path, descriptor, held)
+
+    def release(self) -> None:
+        if self._place is not None:
+            self._place.let_go()
+        _let_go(self._path, self._descriptor)
+
+
+def _lock_file(path: Path) -> int:
+    while True:
+        descriptor = _open(path)
+        try:
+            _flock(descriptor, path)
+            if _is_at(descriptor, path):
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        # Its holder removed the file between our opening and locking it.
+        os.close(descriptor)
+
+
+def _let_go(path: Path, descriptor: int) -> None:
+    # Removed while still held: whoever waits on this inode sees that it is no longer the one. But
+    # if somebody has taken it away meanwhile, what is there now is another run's.
+    if _is_at(descriptor, path):
+        path.unlink(missing_ok=True)
+    reached(Point.CLOSED)
+    os.close(descriptor)
+
+
+class _Place:
+    """A directory that is locked; goes without where its file system has no locks: it need not be
+    on a local disk, as the manifest has to be.
+    """
+
     def __init__(self, path: Path, descriptor: int) -> None:
         self._path = path
         self._descriptor = descriptor
 
     @classmethod
-    def acquire(cls, manifest: Path, *, command: str, now: float) -> RunLock:
-        """Raises ``LockedError`` if another run holds it, naming that run's process."""
-        path = manifest.with_name(manifest.name + ".lock")
+    def lock(cls, path: Path) -> _Place:
         while True:
-            descriptor = _open(path)
+            descriptor = _open_directory(path)
             try:
-                _flock(descriptor, path)
-                if _is_at(descriptor, path):
-                    _write(descriptor, path, command, now)
-                    return cls(path, descriptor)
-            except BaseException:
-                os.close(descriptor)
-                raise
-            # Its holder removed the file between our opening and locking it.
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                if error.errno not in _NO_FLOCK:
+                    holder = _holder_of(descriptor)
+                    os.close(descriptor)
+                    if isinstance(error, BlockingIOError):
+                        raise _in_use(path.parent, holder) from error
+                    raise
+            if _is_at(descriptor, path):
+                return cls(path, descriptor)
+            # Its holder removed it between our opening and locking it.
             os.close(descriptor)
 
-    def release(self) -> None:
-        # Removed while still held: whoever waits on this inode sees that it is no longer the one.
-        self._path.unlink(missing_ok=True)
-        reached(Point.CLOSED)
+    def let_go(self) -> None:
+        if _is_at(self._descriptor, self._path):
+            with suppress(OSError):  # not empty: a later run may use it
+                self._path.rmdir()
         os.close(self._descriptor)
+
+
+def _open_directory(path: Path) -> int:
+    try:
+        path.mkdir(0o755, exist_ok=True)
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise _no_room(path) from error
+        raise ManifestUnusableError(
+            f"{path} cannot be the place for temporary files: {error.strerror}.",
+            hint=f"Check that {path.parent} is writable, and what {path.name} is there.",
+        ) from error
+
+
+def _holder_of(descriptor: int) -> int | None:
+    """The process that has locked this file; ``None`` where the system does not tell (proc(5))."""
+    found = os.fstat(descriptor)
+    device = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}"
+    with suppress(OSError):
+        for line in Path("/proc/locks").read_text(encoding="ascii").splitlines():
+            _, kind, _, _, pid, where, *_ = line.split()
+            if kind == "FLOCK" and where == f"{device}:{found.st_ino}" and int(pid) > 0:
+                return int(pid)
+    return None
+
+
+def _in_use(directory: Path, holder: int | None) -> LockedError:
+    who = "Another run" if holder is None else f"Process {holder}"
+    return LockedError(
+        f"{who} works in {directory}, with another manifest, or one that was taken away.",
+        hint="Wait for it, or stop it (it loses nothing). Two at a time want a DIR each.",
+    )
 
 
 def _open(path: Path) -> int:

@@ -21,6 +21,7 @@ from fetcher.manifest.opening import connect, connect_beside
 from fetcher.manifest.places import require_manifest
 from fetcher.manifest.reopening import Reopened
 from fetcher.manifest.runs import RunInfo
+from fetcher.manifest.whereabouts import Whereabouts
 from fetcher.policy.reopening import Reopening
 
 
@@ -31,18 +32,30 @@ class ManifestMaintainer:
     ``ManifestUnusableError`` (none there, of a newer schema), ``ManifestError`` or ``StoreError``.
     """
 
-    def __init__(self, path: Path, *, command: str, wall: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        command: str,
+        wall: Callable[[], float] = time.time,
+        place: Path | None = None,
+    ) -> None:
+        """``place``: DIR's place for temporary files, for who moves files there; locked as well."""
         self._path = path
+        self._place = place
         self._command = command
         self.wall = wall
 
     def __enter__(self) -> Self:
         schema.require_sqlite()
         require_manifest(self._path)
-        self._lock = RunLock.acquire(self._path, command=self._command, now=self.wall())
+        self._lock = RunLock.acquire(
+            self._path, command=self._command, now=self.wall(), place=self._place
+        )
         try:
             with translated(self._path):
                 self._connection = connect(self._path, made=False)
+            self._whereabouts = Whereabouts(self._path)
         except BaseException:
             self._lock.release()
             raise
@@ -56,9 +69,7 @@ class ManifestMaintainer:
     ) -> None:
         """Leave one file, as a run does."""
         try:
-            with suppress(sqlite3.Error):  # a courtesy: the manifest is whole either way
-                self._connection.execute("PRAGMA busy_timeout = 0")
-                self._connection.execute("PRAGMA journal_mode = DELETE")
+            self._whereabouts.leave_one_file(self._connection)
         finally:
             self._connection.close()
             self._lock.release()
@@ -101,6 +112,7 @@ class ManifestMaintainer:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
+        self._whereabouts.require()
         with translated(self._path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:

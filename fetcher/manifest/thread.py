@@ -116,6 +116,7 @@ class ManifestThread:
         selection: Selection = Selection(),  # noqa: B008  immutable
         wall: Callable[[], float] = time.time,
         images_stored: bool = False,
+        place: Path | None = None,
     ) -> None:
         self._open: Callable[[], Database] = lambda: Database.open(
             path,
@@ -124,6 +125,7 @@ class ManifestThread:
             selection=selection,
             wall=wall,
             images_stored=images_stored,
+            place=place,
         )
         self._calls = _Calls()
 

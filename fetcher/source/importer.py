@@ -97,17 +97,24 @@ class Importer:
         path, fingerprint = str(image_list.path), image_list.fingerprint
         if await self._book.list_is_complete(path, fingerprint):
             return
-        if self._read_aside is not None and image_list.size >= self._long:
-            try:
-                await self._import_aside(image_list, fingerprint, self._read_aside)
-            except AsideLostError as error:
-                self._observer.notify(ReaderLost(path, str(error)))
-            else:
-                return
-        tables = image_list.tables()
-        while (table := await self._off_loop(lambda: next(tables, None))) is not None:
-            await self._import_table(table, fingerprint)
+        require_unchanged = image_list.when_read()
+        if not await self._could_aside(image_list, fingerprint):
+            tables = image_list.tables()
+            while (table := await self._off_loop(lambda: next(tables, None))) is not None:
+                await self._import_table(table, fingerprint)
+        require_unchanged()
         await self._book.finish_list(path, fingerprint)
+
+    async def _could_aside(self, image_list: ImageList, fingerprint: str) -> bool:
+        """Whether another process has read all of it."""
+        if self._read_aside is None or image_list.size < self._long:
+            return False
+        try:
+            await self._import_aside(image_list, fingerprint, self._read_aside)
+        except AsideLostError as error:
+            self._observer.notify(ReaderLost(str(image_list.path), str(error)))
+            return False
+        return True
 
     async def _import_table(self, table: Table, fingerprint: str) -> None:
         cursor = await self._book.begin_source(table.info, fingerprint)
@@ -145,7 +152,6 @@ class Importer:
         finally:
             # From another thread: the one that receives may be waiting for it.
             await asyncio.shield(asyncio.to_thread(reader.close))
-        await self._book.finish_list(str(image_list.path), fingerprint)
 
     async def _listen(self, reader: Aside, path: str, fingerprint: str) -> None:
         """Take down what is told, until it is the last word."""

@@ -12,12 +12,12 @@ import csv
 import os
 import shlex
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from itertools import chain
 from pathlib import Path, PurePosixPath
 from struct import Struct
-from typing import Final
+from typing import Final, NamedTuple
 
 from fetcher.errors import SourceError
 from fetcher.model import Selection, SourceInfo
@@ -74,6 +74,27 @@ _NO_PIPES: Final = (
 )
 
 
+class _State(NamedTuple):
+    """Of a file: which one it is, and what changes when it is written to."""
+
+    device: int
+    inode: int
+    size: int
+    modified: int
+
+    def is_older_than(self, other: _State) -> bool:
+        """Whether ``other`` is the same file, written to since."""
+        return self[:2] == other[:2] and self[2:] != other[2:]
+
+
+def _state(path: Path) -> _State | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return _State(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+
+
 def open_list(
     path: str | os.PathLike[str],
     columns: ColumnNames,
@@ -115,6 +136,26 @@ class ImageList:
         except OSError as error:
             raise unreadable(self.path, error) from error
         return f"{status.st_size}-{status.st_mtime_ns}-{self._manner}"
+
+    def when_read(self) -> Callable[[], None]:
+        """To be called when it has been read to its end: raises SourceError if the file was
+        written to in between.
+
+        Where that ends, a list that is still being written or downloaded seems to end, perhaps in
+        the middle of a URL. One that was removed, or replaced by another file, has been read whole.
+        """
+        before = _state(self.path)
+
+        def look() -> None:
+            after = _state(self.path)
+            if before is not None and after is not None and before.is_older_than(after):
+                raise SourceError(
+                    f"The image list {self.path} was written to while it was read.",
+                    hint="Let what writes it come to its end, then give the same command again; "
+                    "what was read is kept.",
+                )
+
+        return look
 
     @property
     def _manner(self) -> str:

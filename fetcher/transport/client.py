@@ -31,6 +31,7 @@ from fetcher.transport.connector import (
     NameServers,
     NeverANameError,
     is_address,
+    means_this_machine,
     system_look_up,
 )
 from fetcher.transport.exchange import Exchange, describe
@@ -137,7 +138,7 @@ class HttpTransport:
         host = origin.host
         if self._options.allow_private:
             return
-        refused = not is_public(host) if is_address(host) else _means_this_machine(host)
+        refused = not is_public(host) if is_address(host) else means_this_machine(host)
         if refused:
             raise BlockedAddressError(host, [host])
 
@@ -169,11 +170,6 @@ class HttpTransport:
         """Whether there is no such name, and not a name server that knows none."""
         cause = getattr(error, "os_error", error)
         return isinstance(cause, NeverANameError) or await self._servers.finds_names()
-
-
-def _means_this_machine(name: str) -> bool:
-    """RFC 6761 section 6.3."""
-    return name == "localhost" or name.endswith(".localhost")
 
 
 def _replaces(result: Arrival | Found | Redirect | Fault, kept: Path) -> bool:

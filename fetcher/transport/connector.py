@@ -38,6 +38,12 @@ LOOKUPS_AT_ONCE: Final = 128
 are silent blocks one for longer than anybody waits for it, and a list may have many such names."""
 
 _NO_SUCH_NAME: Final = frozenset({socket.EAI_NONAME, socket.EAI_NODATA})
+_OUR_NAMES: Final = frozenset(
+    {
+        *("localhost", "localhost.localdomain", "localhost4", "localhost6"),
+        *("ip6-localhost", "ip6-loopback", "ip6-allnodes", "ip6-allrouters"),
+    }
+)
 
 LookUp = Callable[[str], Sequence[str]]
 """The addresses of a name, best first. Blocks. Raises ``OSError``, mostly ``socket.gaierror``."""
@@ -90,6 +96,9 @@ class NameServers:
 
     "No such name" is believed of a name server that has found one. Behind a captive portal, or on a
     network without a way out, one may say so of all; then a name that exists is asked for.
+
+    What this machine knows by itself is no name server's word: a list, or a redirect, that names
+    ``localhost`` would vouch for one that answers nothing.
     """
 
     def __init__(self, look_up: LookUp, *, patience: float) -> None:
@@ -118,15 +127,16 @@ class NameServers:
         except UnicodeError as error:
             raise NeverANameError(socket.EAI_NONAME, f"{name} cannot be a name") from error
         except OSError as error:
-            if error.errno in _NO_SUCH_NAME:
+            if error.errno in _NO_SUCH_NAME and not means_this_machine(name):
                 self._witness = name
             raise
         finally:
             self._asked.remove(name)
             if name in self._put:
                 self._put.remove(name)
-        self._witness = name
-        self._has_found = True
+        if not means_this_machine(name):
+            self._witness = name
+            self._has_found = True
         return found
 
     async def _ask(
@@ -283,6 +293,11 @@ def system_look_up(name: str) -> list[str]:
 
 def canonical(host: str) -> str:
     return host.rstrip(".").lower()
+
+
+def means_this_machine(name: str) -> bool:
+    """By RFC 6761 section 6.3, or as hosts files have it since long."""
+    return name in _OUR_NAMES or name.endswith(".localhost")
 
 
 def is_address(host: str) -> bool:

@@ -6,11 +6,12 @@ is decided here as far as the framing tells; where it does not, the listed size 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 
 import aiohttp
 from aiohttp.http import HttpProcessingError
+from multidict import CIMultiDictProxy
 
 from fetcher.killpoints import Point, reached
 from fetcher.model import Arrival, Body, Fault, Found, Method, Partial, Redirect, Validators
@@ -86,9 +87,13 @@ class Exchange:
         seen = f"Content-Range: {label}" if label is not None else "no Content-Range"
         return self._fault("range-mismatch", printable(seen), response)
 
-    def _retry_after(self, headers: Mapping[str, str]) -> float | None:
-        value = headers.get("Retry-After")
-        return parse_retry_after(value, self._wall()) if value is not None else None
+    def _retry_after(self, headers: CIMultiDictProxy[str]) -> float | None:
+        """Of several, which there should not be, the longest: the host and somebody before it."""
+        if "Retry-After" not in headers:
+            return None
+        wall = self._wall()
+        read = (parse_retry_after(value, wall) for value in headers.getall("Retry-After"))
+        return max((seconds for seconds in read if seconds is not None), default=None)
 
     async def _body(self, response: Response, *, resume: Partial | None = None) -> Arrival | Fault:
         request, limit = self._request, self._max_bytes

@@ -335,6 +335,70 @@ def test_damage_is_told_with_all_before_it(tmp_path: Path, path: Path, aside: St
     assert len(found[0]) > 1000
 
 
+class Meddling(Heard):
+    """Does something to the list when its first rows are there."""
+
+    def __init__(self, meddle: Callable[[], object]) -> None:
+        super().__init__()
+        self._meddle = meddle
+
+    def notify(self, event: object) -> None:
+        super().notify(event)
+        if len(self.batches) == 1:
+            self._meddle()
+            self._meddle = lambda: None
+
+
+def meddled(manifest: Path, path: Path, start: Start | None, meddle: Callable[[], object]) -> None:
+    async def run() -> None:
+        image_list = open_list(path, ColumnNames(), Selection())
+        async with ManifestThread(manifest, command="test", group_of=group_of) as book:
+            await Importer([image_list], book, Meddling(meddle), start, long=0).run()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("grows", [False, True])
+def test_a_list_that_is_written_to_meanwhile_is_not_taken_for_all_of_it(
+    tmp_path: Path, aside: Start, *, apart: bool, grows: bool
+) -> None:
+    """Where it seems to end, a download has come so far."""
+    path = tmp_path / "list.csv"
+    lines = csv_text(V1_V5, [cells(f"{n:016x}", "Kite") for n in range(ROWS)])
+    path.write_text(lines)
+
+    def meddle() -> None:
+        with path.open("a") as file:
+            if grows:
+                file.write(csv_text(V1_V5, [cells("f" * 16, "Kite")]).splitlines(keepends=True)[1])
+            else:
+                file.truncate(len(lines) // 2)
+
+    way, manifest = aside if apart else None, tmp_path / "m.sqlite"
+    with pytest.raises(SourceError, match="was written to while it was read") as caught:
+        meddled(manifest, path, way, meddle)
+    assert "same command again" in (caught.value.hint or "")
+    path.write_text(lines)
+    tally, _ = imported(manifest, path, way)
+    assert tally.rows.accepted - ROWS in (
+        {0, 1} if grows else {0}
+    )  # the one behind, if it was seen
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_one_that_is_removed_or_replaced_meanwhile_is_read_whole(
+    tmp_path: Path, path: Path, aside: Start, *, apart: bool
+) -> None:
+    def replace() -> None:
+        write(tmp_path / "new", tar_bytes(members(10))).replace(path)
+
+    for n, meddle in enumerate((replace, path.unlink)):
+        write(path, tar_bytes(members()))
+        meddled(tmp_path / f"{n}.sqlite", path, aside if apart else None, meddle)
+        assert len(images(tmp_path / f"{n}.sqlite")) == ROWS + 500 - 6 - 3
+
+
 def test_a_stopped_import_goes_on_and_leaves_no_process(
     tmp_path: Path, path: Path, aside: Start, nurse: Nursery
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import signal
@@ -14,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from fetcher.errors import Exit, LockedError
+from fetcher.errors import Exit, LockedError, ManifestUnusableError
 from fetcher.manifest.lock import RunLock
 
 HOLD = """
@@ -102,3 +104,111 @@ def test_a_holder_that_has_not_said_who_it_is_holds_too(tmp_path: Path) -> None:
     with pytest.raises(LockedError, match="Another run"):
         take(manifest)
     lock.release()
+
+
+# The lock of DIR, on its place for temporary files.
+
+
+def take_both(manifest: Path, directory: Path) -> RunLock:
+    return RunLock.acquire(manifest, command="test", now=1.7e9, place=directory / ".partial")
+
+
+def test_another_manifest_is_no_way_into_a_dir_that_is_in_use(tmp_path: Path) -> None:
+    directory, elsewhere = tmp_path / "DIR", tmp_path / "elsewhere"
+    directory.mkdir()
+    elsewhere.mkdir()
+    lock = take_both(elsewhere / "a.sqlite", directory)
+    with pytest.raises(LockedError, match="works in") as caught:
+        take_both(elsewhere / "b.sqlite", directory)
+    assert str(directory) in caught.value.sentence
+    assert caught.value.exit == Exit.UNUSABLE
+    take(elsewhere / "b.sqlite").release()  # refused, it has let go of its own
+    lock.release()
+    take_both(elsewhere / "b.sqlite", directory).release()
+    assert [*directory.iterdir(), *elsewhere.iterdir()] == []
+
+
+def test_nor_is_a_manifest_that_was_taken_away(tmp_path: Path) -> None:
+    manifest = tmp_path / "manifest.sqlite"
+    lock = take_both(manifest, tmp_path)
+    (tmp_path / "manifest.sqlite.lock").unlink()
+    with pytest.raises(LockedError, match="works in"):
+        take_both(manifest, tmp_path)
+    lock.release()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_lies_there_stays(tmp_path: Path) -> None:
+    left = tmp_path / ".partial" / "7"
+    left.parent.mkdir()
+    left.touch()
+    take_both(tmp_path / "manifest.sqlite", tmp_path).release()
+    assert left.exists()
+
+
+def test_a_place_that_was_removed_while_it_was_waited_for_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its holder ends between another's opening and locking it."""
+    place, real = tmp_path / ".partial", fcntl.flock
+    removed: list[bool] = []
+
+    def flock(descriptor: int, operation: int) -> None:
+        if not removed and os.path.samestat(os.fstat(descriptor), place.lstat()):
+            place.rmdir()
+            removed.append(True)
+        real(descriptor, operation)
+
+    (tmp_path / ".partial").mkdir()
+    monkeypatch.setattr(fcntl, "flock", flock)
+    lock = take_both(tmp_path / "a.sqlite", tmp_path)
+    assert removed
+    with pytest.raises(LockedError, match="works in"):
+        take_both(tmp_path / "b.sqlite", tmp_path)
+    lock.release()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dir_whose_file_system_has_no_locks_is_used_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory, manifest = tmp_path / "DIR", tmp_path / "manifest.sqlite"
+    directory.mkdir()
+    real = fcntl.flock
+
+    def flock(descriptor: int, operation: int) -> None:
+        place = directory / ".partial"
+        if place.exists() and os.path.samestat(place.stat(), os.fstat(descriptor)):
+            raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+        real(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    lock = take_both(manifest, directory)
+    with pytest.raises(LockedError, match="holds the manifest"):
+        take_both(manifest, directory)
+    lock.release()
+
+
+@pytest.mark.parametrize("there", ["a file", "a link"])
+def test_what_is_no_place_is_refused(tmp_path: Path, there: str) -> None:
+    place = tmp_path / ".partial"
+    if there == "a file":
+        place.touch()
+    else:
+        (tmp_path / "elsewhere").mkdir()
+        place.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ManifestUnusableError, match="cannot be the place"):
+        take_both(tmp_path / "manifest.sqlite", tmp_path)
+    assert not (tmp_path / "manifest.sqlite.lock").exists()
+
+
+def test_a_lock_that_another_run_has_made_anew_is_left_to_it(tmp_path: Path) -> None:
+    manifest, path = tmp_path / "manifest.sqlite", tmp_path / "manifest.sqlite.lock"
+    old = take(manifest)
+    path.rename(tmp_path / "moved")
+    new = take(manifest)
+    old.release()
+    with pytest.raises(LockedError):
+        take(manifest)
+    new.release()
+    assert not path.exists()

@@ -362,6 +362,22 @@ async def test_one_name_that_is_found_is_enough_to_believe_it(make_rig: MakeRig)
     assert names.asked == ["here.example", "gone.example"]
 
 
+@pytest.mark.parametrize("own", ["localhost", "a.localhost", "ip6-localhost"])
+@pytest.mark.parametrize(
+    ("trouble", "theirs"), [(NO_NAME, "dns-not-found"), (AGAIN, "dns-failure")]
+)
+async def test_what_this_machine_knows_by_itself_vouches_for_no_name_server(
+    make_rig: MakeRig, own: str, trouble: Exception, theirs: str
+) -> None:
+    names = Names({own: ["127.0.0.1"], "a.example": trouble, "b.example": ["127.0.0.1"]})
+    names.table[CONTROL] = AGAIN
+    rig = make_rig(parts={"look_up": names})
+    await rig.arrival(f"http://{own}:{rig.web.port}/pic/k/600.jpg")
+    assert (await rig.fault("http://a.example/")).code == "resolver-unreachable"
+    await rig.arrival(f"http://b.example:{rig.web.port}/pic/k/600.jpg")
+    assert (await rig.fault("http://a.example/")).code == theirs
+
+
 @pytest.mark.parametrize("host", ["invalid", "x.invalid", "X.INVALID.", "a.b.invalid"])
 async def test_reserved_names_are_never_asked_for(make_rig: MakeRig, host: str) -> None:
     names = Names({})

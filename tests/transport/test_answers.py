@@ -264,6 +264,14 @@ async def test_retry_after(make_rig: MakeRig, code: int) -> None:
     assert seen == list(RETRY_AFTER.values())
 
 
+async def test_of_several_the_longest_that_can_be_read(rig: Rig) -> None:
+    headers = tuple(("Retry-After", value) for value in ("soon", "2", "", "90", "7"))
+    rig.web.serve("/a", status(429, *headers))
+    rig.web.serve("/b", status(429, *headers[:1], *headers[2:3]))
+    assert (await rig.fault("/a")).retry_after == 90.0
+    assert (await rig.fault("/b")).retry_after is None
+
+
 async def test_retry_after_as_the_little_web_dates_it(rig: Rig) -> None:
     rig.web.serve("/a", throttled(HttpDate(3_600)))
     seconds = (await rig.fault("/a")).retry_after
