@@ -110,7 +110,8 @@ def test_rows_of_which_none_can_be_used_are_no_success(
     is there. One that can be used makes it a list with rejected rows.
     """
     rows = [replace(row, subset="train") for row in BAD]
-    done = fetcher(command, bench.rows(rows), "--to", bench.directory, *options.split())
+    given = bench.command(bench.rows(rows))[1:]  # with the configuration that leads to the web
+    done = fetcher(command, *given, *options.split())
     refused(done, "No row of the lists can be used: 3 rows read, all rejected", "fetcher plan")
     assert bench.status()["rows"] == {"read": 3, "accepted": 0, "duplicate": 0, "rejected": 3}
     with closing(sqlite3.connect(bench.directory / "manifest.sqlite")) as connection:
@@ -135,10 +136,10 @@ def test_a_header_alone_is_a_list_and_nothing_to_audit(bench: Bench) -> None:
     """Nor does it bind DIR to itself: there is no image of it."""
     alone = bench.rows([], name="alone.csv")
     assert bench.mirror(alone).code == 0
-    done = fetcher("audit", alone, "--to", bench.directory)
+    done = fetcher("audit", *bench.command(alone)[1:])
     refused(done, "nothing to audit", "no rows")
     assert "--subset" not in done.err
-    assert "other lists" not in fetcher("audit", bench.rows(BAD), "--to", bench.directory).err
+    assert "other lists" not in fetcher("audit", *bench.command(bench.rows(BAD))[1:]).err
 
 
 def test_one_row_that_cannot_be_used_is_one(bench: Bench) -> None:
