@@ -101,7 +101,7 @@ _TABLE: Final = (
         "resolver-unreachable",
         _L,
         State.PENDING,
-        "no name server answers, or it knows no name, or leads all astray",
+        "no name server answers, or it knows no name at all",
     ),
     CodeInfo("proxy-unreachable", _L, State.PENDING, "the configured proxy does not answer"),
     CodeInfo("worker-lost", _L, State.PENDING, "a worker process died with the request"),

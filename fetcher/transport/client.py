@@ -159,8 +159,6 @@ class HttpTransport:
             return "proxy-unreachable" if of_proxy else code
         if code == "dns-not-found" and not await self._is_believed(error):
             return "resolver-unreachable"
-        if code == "blocked-address" and await self._is_led_astray(origin.host):
-            return "resolver-unreachable"
         unanswered = code == "connect-timeout" and self._servers.is_asked(origin.host)
         if code != "dns-failure" and not unanswered:
             return code
@@ -172,14 +170,6 @@ class HttpTransport:
         """Whether there is no such name, and not a name server that knows none."""
         cause = getattr(error, "os_error", error)
         return isinstance(cause, NeverANameError) or await self._servers.finds_names()
-
-    async def _is_led_astray(self, host: str) -> bool:
-        """Whether it is the name servers that lead to an address that is not public, and not what
-        the URL says.
-        """
-        if is_address(host) or means_this_machine(host):
-            return False
-        return await self._servers.lead_astray()
 
 
 def _replaces(result: Arrival | Found | Redirect | Fault, kept: Path) -> bool:

@@ -97,9 +97,6 @@ class NameServers:
     "No such name" is believed of a name server that has found one. Behind a captive portal, or on a
     network without a way out, one may say so of all; then a name that exists is asked for.
 
-    Most portals lead all names to themselves, which is to an address that is not public. That such
-    an address is a host's own is believed where that same name has a public one, or is not found.
-
     What this machine knows by itself is no name server's word: a list, or a redirect, that names
     ``localhost`` would vouch for one that answers nothing.
     """
@@ -118,7 +115,6 @@ class NameServers:
         self._hearing: asyncio.Task[bool] | None = None
         self._has_found = False
         self._trying: asyncio.Task[bool] | None = None
-        self._comparing: asyncio.Task[bool] | None = None
 
     async def addresses(self, name: str) -> Sequence[str]:
         """Raises ``OSError``, mostly ``socket.gaierror``."""
@@ -179,23 +175,6 @@ class NameServers:
             return False
         return True
 
-    async def lead_astray(self) -> bool:
-        """Whether a name that has public addresses is led to others, as then all may be. Asked anew
-        each time, as a portal may come between; all who want to know at the same time share one
-        question.
-        """
-        if self._comparing is None or self._comparing.done():
-            self._comparing = asyncio.create_task(self._compare())
-        return await asyncio.shield(self._comparing)
-
-    async def _compare(self) -> bool:
-        try:
-            async with asyncio.timeout(self._patience):
-                found = await self._ask(CONTROL, self._witness_thread)
-        except OSError:  # a timeout is one too
-            return False
-        return not any(map(is_public, found))
-
     async def answer(self) -> bool:
         """Whether anybody answers; all who want to know at the same time share one question."""
         if self._witness is None:
@@ -213,7 +192,7 @@ class NameServers:
         return True
 
     async def close(self) -> None:
-        for question in (self._hearing, self._trying, self._comparing):
+        for question in (self._hearing, self._trying):
             if question is not None:
                 question.cancel()
                 await asyncio.wait([question])

@@ -29,9 +29,6 @@ from tests.transport.harness import SOON, MakeRig, Names, Rig, closed_port
 
 PUBLIC, PUBLIC_TOO = "93.184.216.34", "8.8.8.8"
 PUBLIC_V6 = "2606:2800:220:1::1"
-AGAIN = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
-NO_NAME = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-FAIL = socket.gaierror(socket.EAI_FAIL, "Non-recoverable failure")
 
 
 class Connections:
@@ -158,8 +155,7 @@ async def test_a_dot_at_the_end_opens_nothing(
 async def test_only_public_addresses_of_a_name_are_handed_on(
     make_rig: MakeRig, connections: Connections, found: list[str], allowed: list[str]
 ) -> None:
-    names = Names({"h.example": found, CONTROL: [PUBLIC]})
-    rig = make_rig(allow_private=False, parts={"look_up": names})
+    rig = make_rig(allow_private=False, parts={"look_up": Names({"h.example": found})})
     fault = await rig.fault("http://h.example/a")
     assert fault.code == ("connection-refused" if allowed else "blocked-address")
     # After all were tried at once, those that are left are tried again.
@@ -168,38 +164,8 @@ async def test_only_public_addresses_of_a_name_are_handed_on(
 
 
 async def test_a_blocked_name_says_where_it_leads(make_rig: MakeRig) -> None:
-    names = Names({"h.example": ["10.1.2.3"], CONTROL: [PUBLIC]})
-    rig = make_rig(allow_private=False, parts={"look_up": names})
+    rig = make_rig(allow_private=False, parts={"look_up": Names({"h.example": ["10.1.2.3"]})})
     assert "h.example leads to 10.1.2.3" in (await rig.fault("http://h.example/")).detail
-
-
-PORTAL = "192.168.1.1"
-
-
-async def test_a_portal_that_leads_all_names_to_itself_is_our_trouble(
-    make_rig: MakeRig, connections: Connections
-) -> None:
-    """And no word on the hosts, whose images a single such answer would settle."""
-    names = Names({"h.example": [PORTAL], CONTROL: [PORTAL]})
-    rig = make_rig(allow_private=False, parts={"look_up": names})
-    fault = await rig.fault("http://h.example/")
-    assert fault.code == "resolver-unreachable"
-    assert f"h.example leads to {PORTAL}" in fault.detail
-    assert not await rig.transport.reach("http://h.example/")
-    # What needs no name server is what it is, and so is what the host itself says elsewhere.
-    assert (await rig.fault(f"http://{PORTAL}/")).code == "blocked-address"
-    names.table[CONTROL] = [PUBLIC]
-    assert (await rig.fault("http://h.example/")).code == "blocked-address"
-    assert connections.to == []
-
-
-@pytest.mark.parametrize("trouble", [NO_NAME, AGAIN, FAIL])
-async def test_a_network_that_knows_no_names_but_its_own_is_believed(
-    make_rig: MakeRig, trouble: Exception
-) -> None:
-    names = Names({"inside.example": ["10.1.2.3"], CONTROL: trouble})
-    rig = make_rig(allow_private=False, parts={"look_up": names})
-    assert (await rig.fault("http://inside.example/")).code == "blocked-address"
 
 
 async def test_localhost_is_blocked_by_what_it_means(make_rig: MakeRig) -> None:
@@ -214,7 +180,7 @@ async def test_what_was_checked_is_what_is_connected_to(
     make_rig: MakeRig, connections: Connections
 ) -> None:
     """A name that is looked up once cannot mean something else the next moment."""
-    names = Names({"h.example": [PUBLIC], CONTROL: [PUBLIC]})
+    names = Names({"h.example": [PUBLIC]})
     rig = make_rig(allow_private=False, parts={"look_up": names})
     assert (await rig.fault("http://h.example/")).code == "connection-refused"
     assert names.asked == ["h.example"]
@@ -223,7 +189,7 @@ async def test_what_was_checked_is_what_is_connected_to(
     assert connections.to == [[PUBLIC], [PUBLIC]]
     # What was remembered is for that port only.
     assert (await rig.fault("http://h.example:81/")).code == "blocked-address"
-    assert names.asked == ["h.example", "h.example", CONTROL]
+    assert names.asked == ["h.example"] * 2
     assert connections.to == [[PUBLIC], [PUBLIC]]
 
 
@@ -363,6 +329,10 @@ async def test_the_detour_that_says_most_applies(make_rig: MakeRig, web: Web) ->
 
 
 # Name servers.
+
+AGAIN = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+NO_NAME = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+FAIL = socket.gaierror(socket.EAI_FAIL, "Non-recoverable failure")
 
 
 async def test_a_name_that_does_not_exist(make_rig: MakeRig) -> None:

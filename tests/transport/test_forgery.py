@@ -8,7 +8,6 @@ import aiohttp
 import pytest
 
 from fetcher.transport.connector import (
-    CONTROL,
     BlockedAddressError,
     CheckedConnector,
     CheckedResolver,
@@ -100,7 +99,7 @@ async def test_a_name_is_checked_each_time_that_it_is_looked_up(
     make_rig: MakeRig,
     connections: Connections,
 ) -> None:
-    names = Names({"h.example": [PUBLIC], CONTROL: [PUBLIC]})
+    names = Names({"h.example": [PUBLIC]})
     rig = make_rig(allow_private=False, parts={"look_up": names})
     assert (await rig.fault("http://h.example/")).code == "connection-refused"
     names.table["h.example"] = ["169.254.169.254"]
