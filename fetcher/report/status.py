@@ -30,11 +30,11 @@ MEANINGS: Final = {
 def as_dict(
     tally: Tally, memories: Sequence[HostMemory] = (), wall: float = 0.0
 ) -> dict[str, object]:
-    """The contract of ``status --json``. ``hosts`` is there only while something is pending, and a
-    host group is given less than its budget.
+    """The contract of ``status --json``. ``hosts`` is there only while a host group is given less
+    than its budget, be it by the next run.
     """
     rows = tally.rows
-    hosts = holds.remembered(memories, wall) if tally.pending else {}
+    hosts = holds.remembered(memories, wall)
     return {
         "total": tally.total,
         "states": {str(state): tally.states.get(state, 0) for state in State},
@@ -60,8 +60,6 @@ def show(
 ) -> None:
     """``ended``: no run is on, so what was learned of hosts is for the next one."""
     console.print(_picture(tally))
-    if not tally.pending:
-        return  # nothing is asked for, so nobody is held back
     held = [(memory.group, holds.sentence(memory, wall)) for memory in memories]
     if any(words for _, words in held):
         table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
