@@ -54,9 +54,10 @@ def read_chunks(path: Path, progress: Progress | None = None) -> Iterator[bytes]
     """A file's bytes as they lie on disk. Raises SourceError if they cannot be read."""
     try:
         with path.open("rb") as file:
-            size = file.seek(0, io.SEEK_END)
-            file.seek(0)
-            done = 0
+            size = done = 0
+            if progress is not None:  # of what has an end that can be looked for
+                size = file.seek(0, io.SEEK_END)
+                file.seek(0)
             while chunk := file.read(CHUNK):
                 yield chunk
                 done += len(chunk)

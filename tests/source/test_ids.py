@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,12 @@ def test_refused(tmp_path: Path, data: bytes, says: str) -> None:
 def test_no_file(tmp_path: Path, name: str) -> None:
     with pytest.raises(SourceError, match="cannot be read"):
         read_ids(tmp_path / name)
+
+
+def test_a_pipe() -> None:
+    """As a shell makes one: ``--ids <(command)``."""
+    reading, writing = os.pipe()
+    os.write(writing, b"a\nb\n")
+    os.close(writing)
+    assert read_ids(f"/dev/fd/{reading}") == {"a", "b"}
+    os.close(reading)
