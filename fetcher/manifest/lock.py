@@ -210,7 +210,7 @@ def _flock(descriptor: int, path: Path) -> None:
 def _is_at(descriptor: int, path: Path) -> bool:
     try:
         there = path.lstat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     here = os.fstat(descriptor)
     return (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)

@@ -53,6 +53,6 @@ class Whereabouts:
 def _file_at(path: Path) -> tuple[int, int] | None:
     try:
         found = os.lstat(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return found.st_dev, found.st_ino

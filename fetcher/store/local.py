@@ -17,6 +17,7 @@ Nothing here judges bytes, names assets or retries. The model is restic's local 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -38,6 +39,7 @@ from fetcher.store.trouble import store_error, wrong_length
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE_MODE: Final = 0o644
 _DIRECTORY_MODE: Final = 0o755
+_PLACE: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _IMAGES: Final = "images"
 
 
@@ -94,11 +96,19 @@ class LocalStore:
             raise store_error(error, self._root) from error
 
     def close(self) -> None:
-        """Remove the place for temporary files, unless something is left in it."""
+        """Remove the place for temporary files, unless something is left in it or it is locked: a
+        run that could not begin must not take it from one that is on. Who holds the lock removes it
+        with that.
+        """
         self._durability.close()
         self._durability = RenameOnly()
         with suppress(OSError):  # not empty: a later run may use it. Or gone: all the better
-            os.rmdir(self._partial)  # noqa: PTH106  paths are str here throughout
+            place = os.open(self._partial, _PLACE)
+            try:
+                if not _is_locked(place):
+                    os.rmdir(self._partial)  # noqa: PTH106  paths are str here throughout
+            finally:
+                os.close(place)
 
     def is_fresh(self) -> bool:
         """See ``ports.Store``. Told by the folder of images, so ask before one is published."""
@@ -355,6 +365,17 @@ def _is_plain(entry: os.DirEntry[str]) -> bool:
         )
     except FileNotFoundError:
         return False
+
+
+def _is_locked(descriptor: int) -> bool:
+    """By a run: see ``fetcher.manifest.lock``. Where there are no locks, nothing is."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _folder(key: str) -> str:

@@ -73,6 +73,18 @@ def test_nor_is_one_whose_files_were_removed(
     assert not (bench.directory / "manifest.sqlite").exists()
 
 
+def test_a_run_that_cannot_begin_leaves_one_that_is_on_alone(
+    bench: Bench, listed: Path, running: subprocess.Popen[str]
+) -> None:
+    nowhere = bench.place / "mistyped" / "manifest.sqlite"
+    done = fetcher(*bench.command(listed), *SHORT, "--manifest", nowhere)
+    assert done.code == 2
+    bench.web.open("held")
+    assert finish(running).code == 0
+    assert laws.breaches(bench.directory, finished=True) == []
+    assert {entry.name for entry in bench.directory.iterdir()} == {"images", "manifest.sqlite"}
+
+
 def test_nothing_is_put_aside_while_another_manifest_s_run_is_on(bench: Bench) -> None:
     first = bench.rows(LINES, "first.csv")
     elsewhere = bench.place / "elsewhere.sqlite"

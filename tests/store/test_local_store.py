@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -565,3 +566,16 @@ class TestFiles:
         assert caught.value.fault_code == "disk-error"
         recorder.fail_at = None
         store.close()
+
+
+def test_the_place_of_a_run_that_is_on_is_not_taken_from_it(tmp_path: Path) -> None:
+    late = LocalStore(tmp_path / "DIR")
+    late.prepare()
+    place = Path(late.spool_directory)
+    held = os.open(place, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    late.close()
+    assert place.is_dir()
+    os.close(held)
+    late.close()
+    assert not place.exists()
