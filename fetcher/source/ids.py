@@ -55,7 +55,7 @@ def _ids(file: Path) -> Iterator[str]:
                 file, f"has {len(record)} columns in line {records.line_num}, but none named as id"
             )
         # An id has no slash. Open Images' own downloader takes lines like train/0000a1b2c3d4e5f6.
-        image_id = record[at].strip().rpartition("/")[2] if at < len(record) else ""
+        image_id = record[at].rpartition("/")[2].strip() if at < len(record) else ""
         if not image_id:
             raise _refusal(file, f"has no id in line {records.line_num}")
         yield image_id
