@@ -50,6 +50,7 @@ OFFSET: Final = (
 _STORED: Final = (
     "SELECT count(*), coalesce(max(asset_id), 0), "
     "json_group_array(json_array(asset_id, path, size, md5, offset)), "
+    # One that may lead out of DIR: no part of a path that a run has made begins with a dot.
     "max(CASE WHEN instr(path, '/.') OR substr(path, 1, 1) = '.' THEN path END) FROM ("
     f"SELECT a.asset_id, {PATH} AS path, {_SIZE} AS size, {_MD5} AS md5, {OFFSET} AS offset "
     "FROM assets AS a CROSS JOIN subsets AS s ON s.id = a.subset_id "

@@ -1,14 +1,10 @@
-"""One run at a time for each manifest, and for each DIR.
+"""One run at a time for each manifest, and for each DIR (``directorylock``).
 
 The lock is ``flock`` on a file beside the manifest, so it ends with the process that holds it,
 however that ends; what the file says is only for people. It is not taken on the manifest itself:
 a POSIX process that closes any descriptor of a file drops all of its ``fcntl`` locks there, and
 those are SQLite's own. For the same reason nothing in this project opens a manifest that may be in
 use but through SQLite.
-
-DIR's place for temporary files is locked as well, as a manifest may be anywhere, and may be taken
-away: two runs in one DIR number these files alike, and one would name what the other is still
-writing. That lock is on the directory itself, so nothing of it is to be seen there.
 """
 
 from __future__ import annotations
@@ -19,22 +15,18 @@ import json
 import os
 import socket
 import stat
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from fetcher.errors import LockedError, ManifestError, ManifestUnusableError, StoreError
+from fetcher.errors import LockedError, ManifestError, ManifestUnusableError
 from fetcher.killpoints import Point, reached
+from fetcher.manifest.directorylock import NO_FLOCK, DirectoryLock, is_at, no_room
 
 _LONGEST: Final = 65_536
 """Bytes: more than that is no word of a holder's."""
 _FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-_NO_FLOCK: Final = frozenset(
-    # The last of a directory on NFS, which has to be open for writing.
-    {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +42,7 @@ class Holder:
 class RunLock:
     """Held from ``acquire`` to ``release``. A forked child keeps it too: start workers by spawn."""
 
-    def __init__(self, path: Path, descriptor: int, place: _Place | None) -> None:
+    def __init__(self, path: Path, descriptor: int, place: DirectoryLock | None) -> None:
         self._path = path
         self._descriptor = descriptor
         self._place = place
@@ -68,7 +60,7 @@ class RunLock:
         path = manifest.with_name(manifest.name + ".lock")
         descriptor = _lock_file(path)
         try:
-            held = None if place is None else _Place.lock(place)
+            held = None if place is None else DirectoryLock.take(place)
             _write(descriptor, path, command, now)
         except BaseException:
             _let_go(path, descriptor)
@@ -86,7 +78,7 @@ def _lock_file(path: Path) -> int:
         descriptor = _open(path)
         try:
             _flock(descriptor, path)
-            if _is_at(descriptor, path):
+            if is_at(descriptor, path):
                 return descriptor
         except BaseException:
             os.close(descriptor)
@@ -98,77 +90,10 @@ def _lock_file(path: Path) -> int:
 def _let_go(path: Path, descriptor: int) -> None:
     # Removed while still held: whoever waits on this inode sees that it is no longer the one. But
     # if somebody has taken it away meanwhile, what is there now is another run's.
-    if _is_at(descriptor, path):
+    if is_at(descriptor, path):
         path.unlink(missing_ok=True)
     reached(Point.CLOSED)
     os.close(descriptor)
-
-
-class _Place:
-    """A directory that is locked; goes without where its file system has no locks: it need not be
-    on a local disk, as the manifest has to be.
-    """
-
-    def __init__(self, path: Path, descriptor: int) -> None:
-        self._path = path
-        self._descriptor = descriptor
-
-    @classmethod
-    def lock(cls, path: Path) -> _Place:
-        while True:
-            descriptor = _open_directory(path)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                if error.errno not in _NO_FLOCK:
-                    holder = _holder_of(descriptor)
-                    os.close(descriptor)
-                    if isinstance(error, BlockingIOError):
-                        raise _in_use(path.parent, holder) from error
-                    raise
-            if _is_at(descriptor, path):
-                return cls(path, descriptor)
-            # Its holder removed it between our opening and locking it.
-            os.close(descriptor)
-
-    def let_go(self) -> None:
-        if _is_at(self._descriptor, self._path):
-            with suppress(OSError):  # not empty: a later run may use it
-                self._path.rmdir()
-        os.close(self._descriptor)
-
-
-def _open_directory(path: Path) -> int:
-    try:
-        path.mkdir(0o755, exist_ok=True)
-        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise _no_room(path) from error
-        raise ManifestUnusableError(
-            f"{path} cannot be the place for temporary files: {error.strerror}.",
-            hint=f"Check that {path.parent} is writable, and what {path.name} is there.",
-        ) from error
-
-
-def _holder_of(descriptor: int) -> int | None:
-    """The process that has locked this file; ``None`` where the system does not tell (proc(5))."""
-    found = os.fstat(descriptor)
-    device = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}"
-    with suppress(OSError):
-        for line in Path("/proc/locks").read_text(encoding="ascii").splitlines():
-            _, kind, _, _, pid, where, *_ = line.split()
-            if kind == "FLOCK" and where == f"{device}:{found.st_ino}" and int(pid) > 0:
-                return int(pid)
-    return None
-
-
-def _in_use(directory: Path, holder: int | None) -> LockedError:
-    who = "Another run" if holder is None else f"Process {holder}"
-    return LockedError(
-        f"{who} works in {directory}, with another manifest, or one that was taken away.",
-        hint="Wait for it, or stop it (it loses nothing). Two at a time want a DIR each.",
-    )
 
 
 def _open(path: Path) -> int:
@@ -176,7 +101,7 @@ def _open(path: Path) -> int:
         descriptor = os.open(path, _FLAGS, 0o644)
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            raise _no_room(path) from error
+            raise no_room(path) from error
         raise ManifestUnusableError(
             f"Cannot write beside the manifest: {path}: {error.strerror}.",
             hint="Check that the folder exists and is writable. Where it must not be, give "
@@ -199,21 +124,12 @@ def _flock(descriptor: int, path: Path) -> None:
     except BlockingIOError as error:
         raise _locked(_read(descriptor), path) from error
     except OSError as error:
-        if error.errno not in _NO_FLOCK:
+        if error.errno not in NO_FLOCK:
             raise
         raise ManifestError(
             f"The file system of {path} knows no locks.",
             hint="Put the manifest on a local disk with --manifest PATH.",
         ) from error
-
-
-def _is_at(descriptor: int, path: Path) -> bool:
-    try:
-        there = path.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    here = os.fstat(descriptor)
-    return (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
 
 
 def _write(descriptor: int, path: Path, command: str, now: float) -> None:
@@ -224,7 +140,7 @@ def _write(descriptor: int, path: Path, command: str, now: float) -> None:
         os.pwrite(descriptor, json.dumps(asdict(holder)).encode(), 0)
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            raise _no_room(path) from error
+            raise no_room(path) from error
         raise
 
 
@@ -245,12 +161,4 @@ def _locked(holder: Holder | None, path: Path) -> LockedError:
     return LockedError(
         f"{who} holds the manifest (lock file {path}).",
         hint="Wait for it, stop it (it loses nothing), or watch it with: fetcher status DIR",
-    )
-
-
-def _no_room(path: Path) -> StoreError:
-    return StoreError(
-        f"No room left on the disk of {path}.",
-        fault_code="disk-full",
-        hint="Free some space, then give the same command again.",
     )

@@ -14,12 +14,9 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
+from fetcher.policy.expectations import MD5, MOST_BYTES
 from fetcher.policy.paths import id_fault
 
-MOST_BYTES: Final = 2**53
-"""Of an image; ``source.values`` takes no more from a list."""
-
-_MD5: Final = re.compile(r"[A-Za-z0-9+/]{21}[AQgw]==")
 _LEAVING: Final = re.compile(r"(?:^|/)\.{0,2}(?:/|$)|\0")
 """A part of a path that is empty, or this folder, or the one above."""
 
@@ -38,7 +35,7 @@ def require_asset(
         raise ImplausibleError(f"the subset {subset[:80]!r}: {fault}")
     if size is not None and not 0 <= size <= MOST_BYTES:
         raise ImplausibleError(f"image {image_id} has {size} bytes")
-    if md5 is not None and not _MD5.fullmatch(md5):
+    if md5 is not None and not MD5.fullmatch(md5):
         raise ImplausibleError(f"image {image_id} has {md5[:80]!r} for an MD5")
     if min(attempts) < 0:
         raise ImplausibleError(f"image {image_id} was tried {min(attempts)} times")

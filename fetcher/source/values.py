@@ -15,6 +15,8 @@ from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Final
 
+from fetcher.policy.expectations import MD5, MOST_BYTES
+
 REASONS: Final = {
     "wrong-column-count": "more or fewer columns than the header has",
     "oversized-field": "a cell of more than 1,048,576 characters",
@@ -37,19 +39,13 @@ class RefusedError(Exception):
         self.detail = detail
 
 
-_MAX_SIZE: Final = 2**53
-"""What a float, and so JSON and a spreadsheet, can still count."""
-
-_SIZE_DIGITS: Final = len(str(_MAX_SIZE))
+_SIZE_DIGITS: Final = len(str(MOST_BYTES))
 
 _INTEGER: Final = re.compile(r"([0-9]+)(?:\.0*)?", re.ASCII)
 """With the ``.0`` that pandas writes for a column of integers with a gap."""
 
 _MAX_DIGITS: Final = 400
 """int() is quadratic in the length of what it is given."""
-
-_BASE64_MD5: Final = re.compile(r"[A-Za-z0-9+/]{21}[AQgw]==")
-"""16 bytes, as every encoder writes them; other spellings of the same bytes are rewritten."""
 
 _HEX_MD5: Final = re.compile(r"[0-9A-Fa-f]{32}")
 _MD5_BYTES: Final = 16
@@ -65,7 +61,7 @@ def parse_size(text: str) -> int | None:
         return None
     if text.isdecimal() and text.isascii() and len(text) <= _SIZE_DIGITS:
         size = int(text)
-        if size <= _MAX_SIZE:
+        if size <= MOST_BYTES:
             return size or None
     return _parse_odd_size(text.strip())
 
@@ -77,7 +73,7 @@ def _parse_odd_size(text: str) -> int | None:
     if match is None or len(text) > _MAX_DIGITS:
         raise RefusedError("bad-size", f"{text[:40]!r} is not a number of bytes")
     size = int(match[1])
-    if size > _MAX_SIZE:
+    if size > MOST_BYTES:
         raise RefusedError("bad-size", f"{text[:40]} bytes is more than any image has")
     return size or None
 
@@ -88,7 +84,7 @@ def parse_md5(text: str) -> str | None:
     Lists of other origin carry 32 hex digits; these are converted. (They are base64 as well, but
     of 24 bytes, so nothing can be read in two ways.)
     """
-    if _BASE64_MD5.fullmatch(text):
+    if MD5.fullmatch(text):  # other spellings of the same bytes are rewritten
         return text
     text = text.strip()
     if not text:
