@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from fetcher.model import Outcome, RowTally
 
 
-@dataclass(frozen=True, slots=True)
-class RowsImported:
+class RowsImported(Struct, frozen=True):
     """A batch of rows is committed to the manifest."""
 
     source: str
@@ -16,21 +15,18 @@ class RowsImported:
     """Of this batch."""
 
 
-@dataclass(frozen=True, slots=True)
-class ImportFinished:
+class ImportFinished(Struct, frozen=True):
     """All lists are read to their end."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReaderLost:
+class ReaderLost(Struct, frozen=True):
     """The process that reads a list is gone, or could not be started: the run itself reads on."""
 
     source: str
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class SentAhead:
+class SentAhead(Struct, frozen=True):
     """So many runs died, one after another, that a worker process does what this one would do
     itself: if an image is why, it is found.
     """
@@ -38,15 +34,13 @@ class SentAhead:
     deaths: int
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(Struct, frozen=True):
     """These outcomes are committed to the manifest."""
 
     outcomes: tuple[Outcome, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class CooledDown:
+class CooledDown(Struct, frozen=True):
     """A host group asked to be left alone for ``seconds``."""
 
     group: str
@@ -54,8 +48,7 @@ class CooledDown:
     code: str
 
 
-@dataclass(frozen=True, slots=True)
-class RobotsAwaited:
+class RobotsAwaited(Struct, frozen=True):
     """An origin answers, but not with its robots.txt; its images wait for that."""
 
     origin: str
@@ -63,8 +56,7 @@ class RobotsAwaited:
     http_status: int
 
 
-@dataclass(frozen=True, slots=True)
-class BreakerOpened:
+class BreakerOpened(Struct, frozen=True):
     """Only failures came back from a host group; it is left alone for ``seconds``."""
 
     group: str
@@ -72,8 +64,7 @@ class BreakerOpened:
     code: str
 
 
-@dataclass(frozen=True, slots=True)
-class Paused:
+class Paused(Struct, frozen=True):
     """A fault of our own side; the run goes on by itself after ``seconds``."""
 
     code: str
@@ -81,13 +72,11 @@ class Paused:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Resumed:
+class Resumed(Struct, frozen=True):
     """The fault that the run paused for is gone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Draining:
+class Draining(Struct, frozen=True):
     """The run is ending before its end: no new requests, ``in_flight`` are waited for."""
 
     reason: str

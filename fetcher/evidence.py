@@ -6,16 +6,16 @@ A table carries its SQL, so that whoever reads a number can ask the manifest aga
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from fetcher.model import State
 
 Cell = None | int | float | str
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(Struct, frozen=True):
     """The answer to one question. ``sql`` stands by itself: no parameters, no functions of ours."""
 
     name: str

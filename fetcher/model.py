@@ -14,10 +14,11 @@ dataclasses, and made in a fifth of the time (0.4 µs against 2 to 3 µs for a d
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, NamedTuple
+
+from msgspec import Struct, field
 
 
 class State(StrEnum):
@@ -74,8 +75,7 @@ class Expectation(NamedTuple):
         return self.size is not None or self.md5 is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """One usable line of an image list. ``line`` counts from 1, the header included."""
 
     line: int
@@ -88,8 +88,7 @@ class Row:
     """The list's other columns, in the order that its ``SourceInfo.extra_columns`` names."""
 
 
-@dataclass(frozen=True, slots=True)
-class BadRow:
+class BadRow(Struct, frozen=True):
     """A line that cannot become an asset, with the reason as a stable kebab-case word."""
 
     line: int
@@ -116,8 +115,7 @@ class Asset(NamedTuple):
     """The list's other columns, as a JSON object, where a run needs them with the image."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(Struct, frozen=True):
     """Assets handed to an engine, to be settled or returned."""
 
     assets: tuple[Asset, ...]
@@ -125,8 +123,7 @@ class Lease:
     """The manifest looked everywhere: what is missing to the request's limit is not there."""
 
 
-@dataclass(frozen=True, slots=True)
-class LeaseRequest:
+class LeaseRequest(Struct, frozen=True):
     """Up to ``limit`` pending assets that are not leased, in list order within a host."""
 
     limit: int
@@ -160,8 +157,7 @@ class Body(NamedTuple):
     path: Path | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Partial:
+class Partial(Struct, frozen=True):
     """The first bytes of an image whose transfer was cut: enough to ask for the rest."""
 
     path: Path
@@ -204,16 +200,14 @@ class Found(NamedTuple):
     """Body bytes that came over the wire."""
 
 
-@dataclass(frozen=True, slots=True)
-class Redirect:
+class Redirect(Struct, frozen=True):
     """A 3xx with a target, resolved against the URL that answered."""
 
     http_status: int
     target: str
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Struct, frozen=True):
     """A classified failure. What a code means is in ``fetcher.policy.codes``."""
 
     code: str
@@ -255,8 +249,7 @@ class Keep(StrEnum):
     DISCARD = "discard"
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """The judgement of a receipt against what was expected."""
 
     state: State
@@ -314,8 +307,7 @@ class RobotsNote(NamedTuple):
     """As ``fetcher.policy.robots`` writes them; empty if there are none."""
 
 
-@dataclass(frozen=True, slots=True)
-class HostBudget:
+class HostBudget(Struct, frozen=True):
     """What a host group is allowed. ``None`` is "no limit"."""
 
     rate: float | None
@@ -329,8 +321,7 @@ class HostBudget:
     """Whether rate and concurrency follow, inside of these, what the host's answers say."""
 
 
-@dataclass(frozen=True, slots=True)
-class HostMemory:
+class HostMemory(Struct, frozen=True):
     """What one run learned of a host group, for the next one. ``None`` is "nothing"."""
 
     group: str
@@ -350,15 +341,14 @@ class HostMemory:
     """Why it was left alone until then."""
 
 
-@dataclass(frozen=True, slots=True)
-class RowTally:
+class RowTally(Struct, frozen=True):
     """Law 1: ``read == accepted + duplicate + rejected``."""
 
     read: int = 0
     accepted: int = 0
     duplicate: int = 0
     rejected: int = 0
-    new: int = field(default=0, compare=False)
+    new: int = 0
     """Of the accepted, those that no list had before; known of what has just been imported."""
 
     def __add__(self, other: RowTally) -> RowTally:
@@ -370,9 +360,18 @@ class RowTally:
             self.new + other.new,
         )
 
+    def __eq__(self, other: object) -> bool:
+        """What is new among the accepted does not count: a manifest does not say it for ever."""
+        return isinstance(other, RowTally) and self._law() == other._law()
 
-@dataclass(frozen=True, slots=True)
-class Tally:
+    def __hash__(self) -> int:
+        return hash(self._law())
+
+    def _law(self) -> tuple[int, int, int, int]:
+        return self.read, self.accepted, self.duplicate, self.rejected
+
+
+class Tally(Struct, frozen=True):
     """Where a manifest stands, in numbers."""
 
     states: dict[State, int] = field(default_factory=dict)
@@ -396,8 +395,7 @@ class Tally:
         return sum(self.states.get(state, 0) for state in KEPT)
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Struct, frozen=True):
     """Which rows of the lists the user asked for. ``None`` is "all"."""
 
     subsets: frozenset[str] | None = None
@@ -413,8 +411,7 @@ class Selection:
         return self.subsets is None and self.ids is None
 
 
-@dataclass(frozen=True, slots=True)
-class SourceInfo:
+class SourceInfo(Struct, frozen=True):
     """One table of rows: a file, or a member of an archive."""
 
     list_path: str

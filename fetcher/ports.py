@@ -8,10 +8,11 @@ and all fakes of it pass alike. Each port stands behind the values that pass thr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import Enum, auto
 from pathlib import Path
 from typing import NamedTuple, Protocol
+
+from msgspec import Struct, field
 
 from fetcher.events import Event
 from fetcher.model import (
@@ -117,8 +118,7 @@ class Transport(Protocol):
         """Close every connection."""
 
 
-@dataclass(frozen=True, slots=True)
-class Staged:
+class Staged(Struct, frozen=True):
     """Bytes that are written whole, but neither durable nor under their final name yet."""
 
     temporary: str
@@ -211,8 +211,7 @@ class RobotsBook(Protocol):
         """Keep these, in place of what was known of their origins."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Struct, frozen=True):
     """An arrival that was not kept, and why: a fault of the transfer, or of our own side."""
 
     asset_id: int
@@ -347,8 +346,7 @@ class Crew(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Adoption:
+class Adoption(Struct, frozen=True):
     """What was found: whole files that match their expectation, and beginnings of bodies."""
 
     landed: tuple[Landed, ...] = ()
@@ -371,8 +369,7 @@ class Recovery(Protocol):
         """Remove all temporary files, when no crew is at work any more: none outlives a run."""
 
 
-@dataclass(frozen=True, slots=True)
-class SourceCursor:
+class SourceCursor(Struct, frozen=True):
     """Where to go on reading: after ``after_line``, or not at all if it is ``complete``."""
 
     source_id: int
@@ -380,8 +377,7 @@ class SourceCursor:
     complete: bool
 
 
-@dataclass(frozen=True, slots=True)
-class StagedRows:
+class StagedRows(Struct, frozen=True):
     """Rows of one source, line after line, that another process has made ready for the manifest:
     ``image`` is in a form of the manifest's own.
     """
@@ -396,8 +392,7 @@ class StagedRows:
         return self.line + self.count - 1
 
 
-@dataclass(frozen=True, slots=True)
-class NamesToNumber:
+class NamesToNumber(Struct, frozen=True):
     """What the manifest keeps as numbers."""
 
     hosts: tuple[str, ...]
@@ -406,8 +401,7 @@ class NamesToNumber:
     """Of further columns."""
 
 
-@dataclass(frozen=True, slots=True)
-class NameNumbers:
+class NameNumbers(Struct, frozen=True):
     """By which numbers."""
 
     hosts: Mapping[str, int]

@@ -16,8 +16,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, wait
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from fetcher.ahead import Ahead
 from fetcher.checking.book import Book
@@ -35,8 +36,7 @@ _SUSPECTS: Final = 32_768
 """Names that are kept until files are compared; then nobody goes ahead."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Struct, frozen=True):
     complete: bool
     """It has been over everything, and was not stopped before."""
 

@@ -8,8 +8,9 @@ Nothing is deleted, and nothing is moved onto something else.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Final, Protocol
+
+from msgspec import Struct
 
 from fetcher.checking.book import Book
 from fetcher.checking.folders import is_text
@@ -35,8 +36,7 @@ class Aside(Protocol):
         """Move the file ``path`` to the name ``to``; false if something is there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Struct, frozen=True):
     """What observers are told, a few times a second."""
 
     standing: Standing

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
+from msgspec import Struct
 from rich.console import Console
 
 from fetcher.cli import options
@@ -68,8 +68,7 @@ def what(command: F) -> F:
     return _decorated(command, _WHAT)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Asked(Struct, frozen=True, kw_only=True):
     """The values of the options of ``where`` and ``what``."""
 
     lists: tuple[Path, ...]

@@ -7,8 +7,9 @@ mirror's run: the same engine, budgets, consent, retries and workers, with anoth
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from fetcher.cli.importing import raise_of_list
 from fetcher.cli.mirroring import Mirroring, nothing_to_do
@@ -18,8 +19,7 @@ from fetcher.model import Tally
 from fetcher.policy.sampling import StratumCount
 
 
-@dataclass(slots=True)
-class Findings:
+class Findings(Struct):
     """What is known when it is over; ``audit`` is ``None`` if it did not come to be drawn."""
 
     audit: Audit | None = None

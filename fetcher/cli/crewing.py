@@ -11,8 +11,9 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from fetcher.cli.job import Job
 from fetcher.cli.recipe import CrewRecipe, allow_descriptors
@@ -31,8 +32,7 @@ _KEEP: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Crewed:
+class Crewed(Struct, frozen=True):
     """Who does it: ``force``, or the run itself if it has no workers."""
 
     recipe: CrewRecipe

@@ -7,8 +7,10 @@ in good order; an engine that ends first leaves them where they are.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
 from typing import NoReturn
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from fetcher.engine import Ending, EndReason, Engine
 from fetcher.errors import DamagedListError, FetcherError, SourceError
@@ -49,8 +51,7 @@ def _import_ended(importing: asyncio.Task[None], engine: Engine) -> None:
         engine.no_more_to_come()
 
 
-@dataclass(frozen=True, slots=True)
-class Stirring:
+class Stirring(Struct, frozen=True):
     """Passes events on, and tells the engine when there are new rows."""
 
     observer: Observer

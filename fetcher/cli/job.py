@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from fetcher.config import Config, LoadedConfig
 from fetcher.model import Selection
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(Struct, frozen=True):
     """What the user asked for."""
 
     lists: tuple[Path, ...]

@@ -9,11 +9,11 @@ import random
 import shlex
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
 
+from msgspec import Struct
 from rich.console import Console
 
 from fetcher import __version__
@@ -56,8 +56,7 @@ MANY_DEATHS: Final = 2
 """Runs that died, one after another: after so many it may be an image that kills them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Struct, frozen=True):
     ending: Ending
     tally: Tally
     """Of the selection."""

@@ -11,12 +11,12 @@ import ctypes
 import gc
 import resource
 import sys
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Final
 
 import uvloop
+from msgspec import Struct
 
 from fetcher.cli.early import ADAPTERS
 from fetcher.engine.finishing import LandingRules
@@ -34,8 +34,7 @@ SWITCH_INTERVAL: Final = 0.0005
 """Seconds after which a thread that wants the GIL asks for it: some images' worth."""
 
 
-@dataclass(frozen=True, slots=True)
-class CrewRecipe:
+class CrewRecipe(Struct, frozen=True):
     """``engine.worker.Recipe``. ``finishers`` are threads of one crew."""
 
     directory: Path

@@ -8,14 +8,13 @@ users choose may have dots of their own: in ``hosts.groups.example.org.rate`` th
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import Any, Final, TypeAlias, get_args
+from typing import Any, Final, TypeAlias, get_args, get_type_hints
 
-from pydantic import BaseModel
-from pydantic.fields import FieldInfo
+from msgspec import NODEFAULT, Struct
+from msgspec.structs import FieldInfo, fields, replace
 
-from fetcher.config.schema import Config, In
+from fetcher.config.schema import Config, In, LikeSibling, Pairs
 from fetcher.config.units import Unit
 from fetcher.config.yamltext import KeyPath, dump
 
@@ -23,8 +22,7 @@ PLACEHOLDER: Final = "NAME"
 """Stands for a host group's name in documentation."""
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(Struct, frozen=True):
     """A key with one value."""
 
     unit: Unit[Any]
@@ -33,8 +31,7 @@ class Value:
     required: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(Struct, frozen=True):
     """A key whose value maps names of the user's to values."""
 
     key: Unit[str]
@@ -53,18 +50,19 @@ class Table:
             return name
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A key with keys below it."""
+class Section(Struct, frozen=True):
+    """A key with keys below it; ``made`` is what holds their values."""
 
     keys: Mapping[str, Key]
+    made: type[Struct]
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
+class Named(Struct, frozen=True):
     """A key below which the user names sections of one shape."""
 
     section: Section
+    sibling: str
+    """The key beside it that has what they leave out."""
 
 
 Key: TypeAlias = Value | Table | Section | Named
@@ -79,8 +77,7 @@ class UnknownKeyError(LookupError):
         self.name = name
 
 
-@dataclass(frozen=True, slots=True)
-class KeyDoc:
+class KeyDoc(Struct, frozen=True):
     """One key as documentation tells of it; ``default`` is YAML."""
 
     path: str
@@ -191,29 +188,30 @@ def _documented(key: Key, path: KeyPath) -> Iterator[KeyDoc]:
             yield KeyDoc(dotted(path), default, key.unit.accepts, key.description)
 
 
-def _section(model: type[BaseModel]) -> Section:
-    keys = {name: _key(field) for name, field in model.model_fields.items()}
+def _section(made: type[Struct]) -> Section:
+    hints = get_type_hints(made, include_extras=True)
+    keys = {field.name: _key(hints[field.name], field) for field in fields(made)}
     # What must be given comes first: a group is known by its hosts.
-    return Section(dict(sorted(keys.items(), key=lambda item: not _required(item[1]))))
+    return Section(dict(sorted(keys.items(), key=lambda item: not is_required(item[1]))), made)
 
 
-def _required(key: Key) -> bool:
+def is_required(key: Key) -> bool:
     return isinstance(key, Value) and key.required
 
 
-def _key(field: FieldInfo) -> Key:
-    for annotation in field.metadata:
-        if isinstance(annotation, In):
-            return Value(
-                annotation.unit, field.description or "", field.default, field.is_required()
-            )
-    if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-        return _section(field.annotation)
-    name, value = get_args(field.annotation)
-    if isinstance(value, type) and issubclass(value, BaseModel):
-        return Named(_section(value))
-    (name_unit,), (value_unit,) = name.__metadata__, value.__metadata__
-    return Table(name_unit.unit, value_unit.unit, field.description or "")
+def _key(hint: Any, field: FieldInfo) -> Key:
+    if isinstance(hint, type) and issubclass(hint, Struct):
+        return _section(hint)
+    held, note = get_args(hint)
+    match note:
+        case In(unit, meaning):
+            return Value(unit, meaning, field.default, required=field.default is NODEFAULT)
+        case Pairs(key, value, meaning):
+            return Table(key, value, meaning)
+        case LikeSibling(name):
+            _, made = get_args(held)
+            return Named(_section(made), name)
+    raise TypeError(f"{field.name}: {hint}")
 
 
 ROOT: Final = _section(Config)

@@ -7,9 +7,10 @@ decided here, only whether its key exists; problems are collected, as sentences,
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from fetcher.config import yamltext
 from fetcher.config.keys import (
@@ -35,23 +36,20 @@ _SHOWN: Final = 80
 """Characters of a refused value that a message shows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Flag:
+class Flag(Struct, frozen=True):
     """A value given by a flag of the command line; ``name`` is the flag, such as ``--rate``."""
 
     name: str
     value: object
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     path: KeyPath
     value: Any
     origin: str
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(Struct, frozen=True):
     entries: tuple[Entry, ...] = ()
     groups: tuple[str, ...] = ()
     """Names of the host groups that it has, in its order."""
@@ -108,8 +106,7 @@ def shown(value: Any) -> str:
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
-@dataclass(frozen=True, slots=True)
-class _Where:
+class _Where(Struct, frozen=True):
     """Where the values of one document stand; only those of a file have lines."""
 
     source: str
@@ -124,8 +121,7 @@ class _Where:
         return self.source if line is None else f"{self.source}:{line}"
 
 
-@dataclass(slots=True)
-class _Breakdown:
+class _Breakdown(Struct):
     """Takes the values of one layer apart."""
 
     entries: list[Entry] = field(default_factory=list)

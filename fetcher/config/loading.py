@@ -7,12 +7,12 @@ All problems of all layers are told in one error, a line each.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import ValidationError
+from msgspec import Struct
 
+from fetcher.config.building import Refusal, build
 from fetcher.config.keys import PLACEHOLDER, accepts, documented_keys, dotted, find
 from fetcher.config.layers import (
     Entry,
@@ -35,8 +35,7 @@ _DEFAULTS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedConfig:
+class LoadedConfig(Struct, frozen=True):
     """The configuration in force, and where each value came from.
 
     ``origins`` has the path of every value: ``default``, ``FILE:LINE``, ``--set`` or the flag's
@@ -65,11 +64,8 @@ def load(
     ]
     problems = [problem for layer in layers for problem in layer.problems]
     entries = _merge(entry for layer in layers for entry in layer.entries)
-    try:
-        config = Config.model_validate(_tree(entries.values(), _group_order(layers)))
-    except ValidationError as error:
-        problems += _refusals(error, entries)
-        config = None
+    config, refused = build(_tree(entries.values(), _group_order(layers)))
+    problems += _refusals(refused, entries)
     if config is None or problems:
         raise ConfigError(
             "\n".join(map(_printable, problems)),
@@ -116,18 +112,15 @@ def _tree(entries: Iterable[Entry], groups: Sequence[str]) -> dict[str, Any]:
     return tree
 
 
-def _refusals(error: ValidationError, entries: Mapping[KeyPath, Entry]) -> Iterator[str]:
-    for detail in error.errors(include_url=False):
-        path = tuple(str(part) for part in detail["loc"] if part != "[key]")
-        cause = detail.get("ctx", {}).get("error")
+def _refusals(refused: Iterable[Refusal], entries: Mapping[KeyPath, Entry]) -> Iterator[str]:
+    for path, given, cause in refused:
         if isinstance(cause, ConflictError):
             yield _conflict(path, cause, entries)
-        elif detail["type"] == "missing":
+        elif cause is None:
             yield f"{dotted(path)}: not given; accepted: {accepts(find(path))}"
         elif path in entries:
             # Otherwise it is the echo, in a host group, of a value refused in hosts.default.
-            reason = reason_of(cause) if isinstance(cause, ValueError) else ""
-            yield refusal(path, detail["input"], entries[path].origin, reason)
+            yield refusal(path, given, entries[path].origin, reason_of(cause))
 
 
 def _conflict(section: KeyPath, conflict: ConflictError, entries: Mapping[KeyPath, Entry]) -> str:

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from math import isfinite
 from typing import Final, Generic, TypeAlias, TypeVar
+
+from msgspec import Struct
 
 T = TypeVar("T")
 
@@ -71,8 +72,7 @@ def reason_of(error: ValueError) -> str:
     return str(error) if isinstance(error, RefusedError) else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Unit(Generic[T]):
+class Unit(Struct, Generic[T], frozen=True):
     """How values of one kind are written. ``parse`` raises ``ValueError``."""
 
     accepts: str

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 import yaml
+from msgspec import Struct, field
 
 KeyPath: TypeAlias = tuple[str, ...]
 
@@ -36,8 +36,7 @@ class YamlError(ValueError):
         self.line = line
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(Struct, frozen=True):
     """``lines`` has the line (from 1) of every mapping key; ``twice`` has the keys that were given
     again, and the line of that; the first value stands.
     """
@@ -120,8 +119,7 @@ def _explain(error: yaml.MarkedYAMLError) -> str:
     return problem
 
 
-@dataclass(slots=True)
-class _Builder:
+class _Builder(Struct):
     lines: dict[KeyPath, int] = field(default_factory=dict)
     twice: list[tuple[KeyPath, int]] = field(default_factory=list)
     _open: set[int] = field(default_factory=set)

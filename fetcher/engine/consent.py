@@ -27,9 +27,10 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import count
 from typing import Final
+
+from msgspec import Struct
 
 from fetcher.engine import unpacking
 from fetcher.events import RobotsAwaited
@@ -60,8 +61,7 @@ _SPACED: Final = frozenset({Outage.BORNE, Outage.FOR_GOOD})
 """The circuit breaker spaces the tries, or did for as long as it may."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Site:
+class _Site(Struct, frozen=True):
     robots: Robots
     until: float
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class EndReason(StrEnum):
@@ -16,8 +17,7 @@ class EndReason(StrEnum):
     LOCAL_FAULT = "local-fault"
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(Struct, frozen=True):
     reason: EndReason
     detail: str = ""
     fault_code: str | None = None

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from fetcher.engine import unpacking
 from fetcher.engine.measuring import chunks_of, key, measure
@@ -25,8 +27,7 @@ from fetcher.ports import Refused, Staged, Store
 UNPACKED_SUFFIX: Final = ".unpacked"
 
 
-@dataclass(frozen=True, slots=True)
-class LandingRules:
+class LandingRules(Struct, frozen=True):
     """``mismatched``: what becomes of bytes that are not the listed image's. ``max_bytes``: how
     much may come out of a body that came compressed, unasked.
     """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass, field
 
 from fetcher.engine.courier import Courier
 from fetcher.engine.messages import pack_errand
@@ -13,24 +12,27 @@ from fetcher.nursery.hiring import Hired
 from fetcher.ports import Errand, Refused, Report
 
 
-@dataclass(slots=True, eq=False)
 class WorkerHandle:
-    hired: Hired
-    vain: int = 0
-    """How many before it, in its place and in a row, ended nothing or could not be started."""
-    of_use: bool = False
-    """It has ended something."""
-    heard: float = 0.0
-    """When it last said something, or was told to end; by the loop's clock."""
-    owes: float | None = None
-    """Since when it owes a sign of life."""
-    courier: Courier = field(init=False)
-    out: dict[int, bool] = field(default_factory=dict)
-    """Errands that it has not reported the end of: whether their images have arrived."""
-    asked: deque[asyncio.Future[bool]] = field(default_factory=deque)
-    """Whether it can reach something, in the order of the questions."""
-    gone: asyncio.Event = field(default_factory=asyncio.Event)
-    """It has nothing more to say."""
+    courier: Courier
+    """Given as soon as there is one."""
+
+    def __init__(self, hired: Hired, vain: int, heard: float) -> None:
+        """``heard``: now, by the loop's clock."""
+        self.hired = hired
+        self.vain = vain
+        """How many before it, in its place and in a row, ended nothing or could not be started."""
+        self.heard = heard
+        """When it last said something, or was told to end; by the loop's clock."""
+        self.owes: float | None = None
+        """Since when it owes a sign of life."""
+        self.of_use = False
+        """It has ended something."""
+        self.out: dict[int, bool] = {}
+        """Errands that it has not reported the end of: whether their images have arrived."""
+        self.asked: deque[asyncio.Future[bool]] = deque()
+        """Whether it can reach something, in the order of the questions."""
+        self.gone = asyncio.Event()
+        """It has nothing more to say."""
 
     def load(self) -> int:
         return len(self.out)

@@ -11,8 +11,9 @@ last decrease of the group. The next run begins a little too fast or too slow, a
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from fetcher.events import CooledDown
 from fetcher.policy.frontier import Frontier

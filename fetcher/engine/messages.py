@@ -8,9 +8,10 @@ goes to a worker: who owns its host, and how often it was tried, is none of the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
+
+from msgspec import Struct
 
 from fetcher.model import (
     Asset,
@@ -30,57 +31,48 @@ _UNKNOWN: Final = Validators()
 _METHODS: Final = {method.value: method for method in Method}
 
 
-@dataclass(frozen=True, slots=True)
-class Reach:
+class Reach(Struct, frozen=True):
     """To a worker: try whether any of these can be reached."""
 
     urls: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Reached:
+class Reached(Struct, frozen=True):
     """From a worker: whether it could, in the order of the questions."""
 
     reached: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Ping:
+class Ping(Struct, frozen=True):
     """To a worker: say whether you are there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pong:
+class Pong(Struct, frozen=True):
     """From a worker: it is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(Struct, frozen=True):
     """To a worker: the answer to ``Step.READY``."""
 
     asset_id: int
     may_send: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Abandon:
+class Abandon(Struct, frozen=True):
     """To a worker: break off every request."""
 
 
-@dataclass(frozen=True, slots=True)
-class Close:
+class Close(Struct, frozen=True):
     """To a worker: end, as ``ports.Crew.close``."""
 
     patience: float
 
 
-@dataclass(frozen=True, slots=True)
-class Closed:
+class Closed(Struct, frozen=True):
     """From a worker: everything has been reported."""
 
 
-@dataclass(frozen=True, slots=True)
-class Broke:
+class Broke(Struct, frozen=True):
     """From a worker: a bug has ended its crew."""
 
     traceback: str

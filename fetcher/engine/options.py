@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from fetcher.model import Method
 from fetcher.policy.consent import ConsentRule
@@ -10,8 +10,7 @@ from fetcher.policy.redirects import RedirectRule
 from fetcher.policy.retry import RetryRule
 
 
-@dataclass(frozen=True, slots=True)
-class EngineOptions:
+class EngineOptions(Struct, frozen=True):
     """``limit``: assets to settle in this run. Durations in seconds, sizes in bytes."""
 
     retry: RetryRule

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from fetcher.nursery.hiring import Hired, Nursery
 
@@ -17,8 +18,7 @@ WORK: Final = f"{WORKER}:work"
 """What a worker lives for, as ``Nursery.hire`` takes it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Workforce:
+class Workforce(Struct, frozen=True):
     """``hire`` blocks, and brings another worker in the place of one that died."""
 
     workers: Sequence[Hired]

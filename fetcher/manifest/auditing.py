@@ -14,10 +14,11 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
+
+from msgspec import Struct
 
 from fetcher.errors import UsageError
 from fetcher.manifest import tallies
@@ -62,8 +63,7 @@ _ASSETS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class AuditTerms:
+class AuditTerms(Struct, frozen=True):
     """What an audit is to do. Two with the same terms, of the same selection, are the same."""
 
     method: Method
@@ -71,8 +71,7 @@ class AuditTerms:
     seed: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Audit:
+class Audit(Struct, frozen=True):
     """One that has been drawn."""
 
     audit_id: int

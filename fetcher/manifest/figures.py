@@ -10,8 +10,9 @@ import json
 import math
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from fetcher.errors import UsageError
 from fetcher.evidence import Table
@@ -23,8 +24,7 @@ from fetcher.model import State
 _RUNS_NAMED: Final = 12
 
 
-@dataclass(frozen=True, slots=True)
-class Grouping:
+class Grouping(Struct, frozen=True):
     """How hosts are grouped: ``fetcher.policy.hosts``, in parts that SQL can say, too."""
 
     group_of: Callable[[str], str]

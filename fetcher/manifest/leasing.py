@@ -16,8 +16,9 @@ import sqlite3
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from fetcher.manifest.plausible import require_asset
 from fetcher.manifest.ring import GROUPS, PENDING_ASSETS, Place, Queue, Ring
@@ -41,8 +42,7 @@ _TYPES: Final = frozenset(
 """What the columns of an asset may be."""
 
 
-@dataclass(slots=True)
-class Leased:
+class Leased(Struct):
     """An asset that is out, and what settling it has to know."""
 
     asset: Asset
@@ -69,8 +69,7 @@ class Leased:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class LeasePart:
+class LeasePart(Struct, frozen=True):
     """What one slice of a lease found."""
 
     leased: tuple[Leased, ...]
@@ -79,8 +78,7 @@ class LeasePart:
     something."""
 
 
-@dataclass(slots=True)
-class _Look:
+class _Look(Struct):
     """One look at a host: what was read beyond its place, and how much of it was handed out."""
 
     start: Place

@@ -15,10 +15,12 @@ import json
 import os
 import socket
 import stat
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from fetcher.errors import LockedError, ManifestError, ManifestUnusableError
 from fetcher.killpoints import Point, reached
@@ -29,8 +31,7 @@ _LONGEST: Final = 65_536
 _FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(Struct, frozen=True):
     """Who holds a lock, as its file says. ``since`` is ISO 8601."""
 
     pid: int

@@ -10,8 +10,9 @@ import json
 import math
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import astuple
 from typing import Final
+
+from msgspec.structs import astuple
 
 from fetcher.manifest.bulk import Bulk
 from fetcher.model import HostMemory

@@ -7,9 +7,10 @@ the latter millions of times.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
+
+from msgspec import Struct
 
 from fetcher.manifest.states import PENDING, STATE_IDS
 from fetcher.model import State
@@ -22,8 +23,7 @@ _LONGEST: Final = 300
 """Characters of an origin worth remembering."""
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """``host`` is empty if the URL has none that could be asked."""
 
     state: int

@@ -21,8 +21,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from fetcher.manifest.origins import Standing, standing
 from fetcher.manifest.sources import Reading
@@ -34,8 +36,7 @@ _TEXT: Final = 1000
 """Characters kept of a rejected row."""
 
 
-@dataclass(slots=True)
-class Known:
+class Known(Struct):
     """An asset that the manifest has, as far as a row about it needs to know."""
 
     asset_id: int
@@ -55,8 +56,7 @@ class Known:
     extra: list[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """An asset takes a row's values. ``reopened`` is ``None`` for a kept image that stays one."""
 
     was: Known
@@ -65,8 +65,7 @@ class Change:
     reopened: Standing | None
 
 
-@dataclass(frozen=True, slots=True)
-class Conflict:
+class Conflict(Struct, frozen=True):
     row: Row
     differs: str
     first_source: int

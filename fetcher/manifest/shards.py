@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 _DEATHS: Final = 8
 """Workers that may die one after another (``fetcher.engine.processes``)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shards:
+class Shards(Struct, frozen=True):
     """``sizes``: where the last known image of each ends, by the shard's path. ``in_flight``: the
     most images that runs until now can have left behind these ends.
     """

@@ -14,22 +14,21 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from fetcher.manifest.names import Names
 from fetcher.model import SourceInfo
 from fetcher.ports import SourceCursor
 
 
-@dataclass(frozen=True, slots=True)
-class Import:
+class Import(Struct, frozen=True):
     import_id: int
     first_asset_id: int
     """Assets from here on were accepted in this import."""
 
 
-@dataclass(slots=True)
-class Reading:
+class Reading(Struct):
     """A source that is being read."""
 
     source_id: int
@@ -37,8 +36,7 @@ class Reading:
     through_line: int
 
 
-@dataclass(frozen=True, slots=True)
-class Begun:
+class Begun(Struct, frozen=True):
     """What beginning a source came to; ``Sources.apply`` it when it is committed."""
 
     cursor: SourceCursor
@@ -47,8 +45,7 @@ class Begun:
     """``None`` if there is nothing to read."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Stored:
+class _Stored(Struct, frozen=True):
     source_id: int
     fingerprint: str
     layout_id: int

@@ -18,12 +18,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
+
+from msgspec import Struct
 
 from fetcher.manifest.auditing import Audit, AuditTerms
 from fetcher.manifest.database import Database
@@ -52,8 +53,7 @@ PATIENCE: Final = 4
 """Other calls that a batch of rows lets pass: a lease and some settlements."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
+class _Call(Struct, frozen=True):
     """One question to the thread, and where its answer goes."""
 
     ask: Callable[[Database], Any]

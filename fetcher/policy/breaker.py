@@ -18,9 +18,10 @@ up while the breaker is patient: how a group stands, it tells as an ``Outage``.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
+
+from msgspec import Struct
 
 THRESHOLD: Final = 5
 """Failures without anything healthy in between. A browser's tab full of failures."""
@@ -31,8 +32,7 @@ REPAID: Final = 1.0
 """Seconds of allowance that a healthy answer gives back."""
 
 
-@dataclass(frozen=True, slots=True)
-class BreakerRule:
+class BreakerRule(Struct, frozen=True):
     """Seconds for which it opens first, at most, and in all."""
 
     first: float = 1.0

@@ -7,14 +7,14 @@ and the state in which an asset ends when this code is its last word.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from fetcher.model import Fate, State
 
 
-@dataclass(frozen=True, slots=True)
-class CodeInfo:
+class CodeInfo(Struct, frozen=True):
     """``state`` is meaningless for local faults: they settle nothing."""
 
     code: str

@@ -8,10 +8,11 @@ who has said yes to you in person is exempt from both.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Final
+
+from msgspec import Struct
 
 from fetcher.policy import urls
 
@@ -19,8 +20,7 @@ _TOKEN: Final = re.compile(r"[^\s/(]+")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
-@dataclass(frozen=True, slots=True)
-class ConsentRule:
+class ConsentRule(Struct, frozen=True):
     """``token`` names us in robots.txt and X-Robots-Tag; ``exempt`` are patterns of hosts."""
 
     token: str
@@ -50,8 +50,7 @@ def product_token(user_agent: str) -> str:
     return match[0] if match is not None else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """Scheme, host and port, which one robots.txt is about (RFC 6454 section 6.2)."""
 
     url: str

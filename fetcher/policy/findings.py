@@ -6,9 +6,10 @@ nothing to worry about: bytes that are there by rights, or that the next run dea
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
+
+from msgspec import Struct
 
 ASIDE: Final = "mismatched/.damaged"
 """The folder that repairs move to what is broken; whatever is below it is passed over."""
@@ -34,8 +35,7 @@ class Kind(StrEnum):
     FOREIGN = "foreign"
 
 
-@dataclass(frozen=True, slots=True)
-class KindInfo:
+class KindInfo(Struct, frozen=True):
     damage: bool
     meaning: str
     advice: str
@@ -152,8 +152,7 @@ class Part(NamedTuple):
     of: int
 
 
-@dataclass(slots=True)
-class Standing:
+class Standing(Struct):
     """How far a check has come."""
 
     check_id: int

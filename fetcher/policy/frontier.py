@@ -41,7 +41,8 @@ import heapq
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from fetcher.model import Fault, HostBudget, HostMemory, LeaseRequest
 from fetcher.policy.breaker import BreakerRule, Outage
@@ -51,23 +52,19 @@ from fetcher.policy.registry import Registry
 from fetcher.policy.turns import PATIENCE, Send, TurnBack, Turns
 
 
-@dataclass(frozen=True, slots=True)
-class Dispatch:
+class Dispatch(Struct, frozen=True):
     job: Job
 
 
-@dataclass(frozen=True, slots=True)
-class WaitUntil:
+class WaitUntil(Struct, frozen=True):
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Idle:
+class Idle(Struct, frozen=True):
     pass
 
 
-@dataclass(frozen=True, slots=True)
-class Drained:
+class Drained(Struct, frozen=True):
     pass
 
 

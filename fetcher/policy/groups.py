@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass, field
 from enum import Enum, auto
+
+from msgspec import Struct, field
 
 from fetcher.model import Asset, Fault, HostBudget, HostMemory, Method, Partial
 from fetcher.policy.adapt import Adaptive
@@ -29,8 +30,7 @@ class Leave(Enum):
     ASKED_FOR = auto()
 
 
-@dataclass(slots=True, eq=False)
-class Job:
+class Job(Struct, eq=False):
     """A leased asset on its way: what the next attempt, or the next hop of it, will ask for."""
 
     asset: Asset
@@ -79,8 +79,7 @@ class Place(Enum):
     PARKED = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """A failure has changed what its group is allowed."""
 
     group: str
@@ -91,8 +90,7 @@ class Change:
     """Seconds for which its circuit breaker has opened; 0 if it has not."""
 
 
-@dataclass(slots=True, eq=False)
-class Group:
+class Group(Struct, eq=False):
     name: str
     budget: HostBudget
     pace: Pace
@@ -105,9 +103,9 @@ class Group:
     """Begun with, and ready to be sent: they ask for leave."""
     in_flight: int = 0
     held: int = 0
-    quota: int = field(init=False)
+    quota: int = 0
     """How many assets it may hold."""
-    limit: int = field(init=False)
+    limit: int = 0
     """Requests in flight that are allowed now."""
     shut_until: float = -math.inf
     """The latest of what only a failure, or an evenly spaced start, moves: ``_shut``."""
@@ -272,8 +270,7 @@ def quota(budget: HostBudget) -> int:
     return max(budget.concurrency, int(min(1_024, max(4 * budget.concurrency, 2 * per_second, 8))))
 
 
-@dataclass(frozen=True, slots=True)
-class GroupStatus:
+class GroupStatus(Struct, frozen=True):
     """One host group as the progress display shows it. Times are on the engine's clock."""
 
     name: str

@@ -5,8 +5,9 @@ The words are shown by the progress display and by ``fetcher status``, and stay 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class HoldReason(StrEnum):
@@ -25,8 +26,7 @@ class HoldReason(StrEnum):
     """All it has wait for their next attempt."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(Struct, frozen=True):
     """``code`` says why, where a fault is the cause; ``until`` is on the engine's clock."""
 
     reason: HoldReason

@@ -9,16 +9,16 @@ get more patient for being asked on two ports.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from ipaddress import ip_address
 
+from msgspec import Struct
+
 from fetcher.model import HostBudget
 
 
-@dataclass(frozen=True, slots=True)
-class GroupRule:
+class GroupRule(Struct, frozen=True):
     """A configured group: hosts that match any of the patterns (``*`` as in file names)."""
 
     name: str

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Final, NamedTuple
+
+from msgspec import Struct, field
 
 from fetcher.model import HostBudget, RowTally
 from fetcher.policy.limits import HEADROOM
@@ -39,8 +40,7 @@ class Kind(NamedTuple):
     code: str | None
 
 
-@dataclass(slots=True)
-class Amount:
+class Amount(Struct):
     images: int = 0
     bytes: int = 0
     """Of those whose size is listed."""
@@ -68,8 +68,7 @@ class Example(NamedTuple):
     text: str
 
 
-@dataclass(slots=True)
-class Survey:
+class Survey(Struct):
     """What is in the lists. Duplicates and rejected rows are in ``rows`` and ``reasons`` alone."""
 
     rows: RowTally = field(default_factory=RowTally)
@@ -109,8 +108,7 @@ def _middle(lower: int) -> int:
     return lower + ((1 << shift) >> 1)
 
 
-@dataclass(frozen=True, slots=True)
-class GroupPlan:
+class GroupPlan(Struct, frozen=True):
     """``seconds`` is ``None`` where no limit is set, and it depends on host and network alone; or
     where the only one is of bytes, and none are listed. ``bytes`` are as in ``Amount.listed``.
     """
@@ -123,8 +121,7 @@ class GroupPlan:
     seconds: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Room:
+class Room(Struct, frozen=True):
     """A disk, as far as a mirror needs to know. ``files`` is ``None`` where it counts none."""
 
     path: str
@@ -133,8 +130,7 @@ class Room:
     block: int
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
+class Need(Struct, frozen=True):
     """What the mirror takes on the disk, in bytes. Images of unknown size are taken to be of the
     listed ones' mean; if none is listed, nothing is known, which is ``None``.
     """

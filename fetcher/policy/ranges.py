@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from fetcher.model import Partial
 
@@ -15,8 +16,7 @@ _CONTENT_RANGE: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ContentRange:
+class ContentRange(Struct, frozen=True):
     """``first`` and ``last`` are inclusive byte positions; ``total`` is ``None`` for ``*``."""
 
     first: int

@@ -5,10 +5,11 @@ URL, and known placeholders are recognised before they are asked for.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final
 from urllib.parse import urljoin
+
+from msgspec import Struct
 
 from fetcher.policy import urls
 
@@ -17,8 +18,7 @@ _ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")  # RFC 3986 section 3
 _RAW: Final = re.compile("[ \udc80-\udcff]")
 
 
-@dataclass(frozen=True, slots=True)
-class RedirectRule:
+class RedirectRule(Struct, frozen=True):
     """``placeholders`` are patterns of targets that stand for "no longer here" (``*`` matches any
     run of characters).
     """

@@ -8,9 +8,10 @@ reopens those that are really broken. A pending asset is open already.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final
+
+from msgspec import Struct
 
 from fetcher.model import KEPT, State
 
@@ -18,8 +19,7 @@ MAY_END: Final = frozenset(state for state in State if state.terminal and state 
 """What a code alone stands for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reopening:
+class Reopening(Struct, frozen=True):
     """All that is given must hold; ``None`` is "any"."""
 
     states: frozenset[State]

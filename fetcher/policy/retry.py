@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Final
+
+from msgspec import Struct
 
 _LONGEST: Final = 1e12
 """Seconds, 31,000 years; a number beyond is cut to it, and stays finite."""
@@ -13,8 +14,7 @@ _UNREADABLE: Final = (ValueError, OverflowError, IndexError, TypeError)
 """What the standard library's parser has been known to raise for a text that is no date."""
 
 
-@dataclass(frozen=True, slots=True)
-class RetryRule:
+class RetryRule(Struct, frozen=True):
     """``attempts`` counts all tries, the first included. Delays are seconds."""
 
     attempts: int

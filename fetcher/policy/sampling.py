@@ -26,10 +26,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 from types import MappingProxyType
 from typing import Final, NamedTuple
+
+from msgspec import Struct
 
 Z: Final = 1.959963984540054
 """The 97.5 % quantile of the normal distribution: intervals of 95 %."""
@@ -39,8 +40,7 @@ of the 5 % quantile of chi square with twice as many degrees of freedom."""
 _LARGEST_COUNT: Final = 10**12
 
 
-@dataclass(frozen=True, slots=True)
-class SampleSize:
+class SampleSize(Struct, frozen=True):
     """A number of images, or a share of them: exactly one is given."""
 
     count: int | None = None

@@ -17,9 +17,10 @@ The first rule that applies decides:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
 
 SHARED: Final = 5
 """Images that must share bytes for these to be suspected of standing for something else."""
@@ -96,8 +97,7 @@ Grey = tuple[int, ...]
 """``THUMBNAIL`` rows of as many grey values."""
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
+class Picture(Struct, frozen=True):
     """What decoding gave. ``digests`` are of the pixels as they are, then turned and mirrored."""
 
     format: str
@@ -113,16 +113,14 @@ class Picture:
     """All pixels are there, and the file ends before its format does."""
 
 
-@dataclass(frozen=True, slots=True)
-class Undecoded:
+class Undecoded(Struct, frozen=True):
     """Why there is no picture: ``kind`` is one of truncated, undecodable, not-decoded."""
 
     kind: Kind
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """What the manifest knows of the bytes."""
 
     placeholder: bool = False
@@ -131,8 +129,7 @@ class Facts:
     shared_by: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     kind: Kind
     detail: str
     width: int | None = None

@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import heapq
 import math
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from fetcher.policy.groups import Group, Job, Leave
 
@@ -25,15 +26,13 @@ PATIENCE: Final = 5.0
 nothing is asked, and after a long pause it may lead nowhere."""
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(Struct, frozen=True):
     """A request that was put off may be sent now."""
 
     job: Job
 
 
-@dataclass(frozen=True, slots=True)
-class TurnBack:
+class TurnBack(Struct, frozen=True):
     """It may not, for longer than it should wait: break it off."""
 
     job: Job

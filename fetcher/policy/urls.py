@@ -8,12 +8,12 @@ connection (``fetcher.policy.addresses``).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from ipaddress import IPv6Address
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 import idna
+from msgspec import Struct
 
 _SCHEMES: Final = frozenset({"http", "https"})
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
@@ -29,8 +29,7 @@ _USERINFO_WITHIN: Final = re.compile(r"(?<=//)[^/?#]*@")
 _USERINFO: Final = re.compile(r"([^/?#@:]*+:)?([/\s]*+)[^/?#]*@")
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """Where a URL leads. ``host`` has one spelling: lower case, in A-labels (RFC 5890), without a
     trailing dot; an IPv6 address is compressed and has no brackets.
     """

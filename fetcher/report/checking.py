@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 
+from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
@@ -16,8 +16,7 @@ from fetcher.policy.findings import KINDS, Kind, Part, Put, Standing
 from fetcher.report.text import printable, size
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(Struct, frozen=True):
     standing: Standing
     complete: bool
     counts: Mapping[Kind, int]

@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import PurePath
 from typing import IO, Any, Final
+
+from msgspec import Struct
 
 from fetcher.errors import MissingExtraError
 from fetcher.evidence import Cell, Table
@@ -26,8 +27,7 @@ _HOSTILE_LINES: Final = 400
 """Characters of a cell that are shown in a table; data files have them all."""
 
 
-@dataclass(frozen=True, slots=True)
-class About:
+class About(Struct, frozen=True):
     """What a report is of, and when and with what it was made."""
 
     directory: str
@@ -41,8 +41,7 @@ class About:
     """``placeholders.digests`` likewise."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Shown:
+class _Shown(Struct, frozen=True):
     """A figure, ready for the template."""
 
     view: View

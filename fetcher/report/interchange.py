@@ -22,10 +22,11 @@ import io
 from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import islice
 from typing import IO, Final, NamedTuple
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from fetcher.errors import UsageError
 from fetcher.evidence import Listed
@@ -38,8 +39,7 @@ class Written(NamedTuple):
     skipped: int
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
+class Format(Struct, frozen=True):
     """``write`` gets where to, the assets, and the names of the lists' other columns."""
 
     write: Callable[[IO[bytes], Iterable[Listed], Sequence[str]], Written]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, Literal
 
+from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
@@ -20,8 +20,7 @@ SHOWN: Final = 12
 _UNKNOWN: Final = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     survey: Survey
     groups: Sequence[GroupPlan]
     need: Need

@@ -13,9 +13,10 @@ import io
 import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Final
+
+from msgspec import Struct
 
 from fetcher.errors import MissingExtraError
 from fetcher.evidence import Cell, Table
@@ -65,8 +66,7 @@ _STYLE: Final[dict[str, Any]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Plot:
+class Plot(Struct, frozen=True):
     svg: str
     alt: str
 

@@ -7,8 +7,9 @@ argument.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from fetcher.events import Event, ImportFinished, Paused, Resumed, RowsImported, Settled
 from fetcher.model import Outcome, State, Tally
@@ -17,8 +18,7 @@ WINDOW: Final = 20.0
 """Seconds over which speeds are taken."""
 
 
-@dataclass(frozen=True, slots=True)
-class Speed:
+class Speed(Struct, frozen=True):
     """Per second, over the last ``WINDOW``."""
 
     images: float

@@ -6,14 +6,14 @@ arrived, over time, at what cost, and how do you know?
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from fetcher.policy import uploads
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(Struct, frozen=True):
     """How a table is shown. ``empty`` is said where it has no rows."""
 
     name: str
@@ -22,8 +22,7 @@ class View:
     empty: str = "There is nothing to show."
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(Struct, frozen=True):
     id: str
     title: str
     views: tuple[View, ...]

@@ -7,8 +7,9 @@ settled; what is not settled yet is said first, and what did not occur is not me
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from fetcher.evidence import Cell, Table
 
@@ -21,8 +22,7 @@ _LOST: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Number:
+class Number(Struct, frozen=True):
     """A number of the sentence, and the column of the summary that it is."""
 
     column: str

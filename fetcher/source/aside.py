@@ -9,8 +9,9 @@ ready (``StagedRows``), rows that want to be looked at one by one, and how it en
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
+
+from msgspec import Struct
 
 from fetcher.errors import SourceError
 from fetcher.model import BadRow, Row, SourceInfo
@@ -27,32 +28,27 @@ STAGED: Final = 2_500
 """The same of rows that were staged."""
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(Struct, frozen=True):
     """A table begins. The reply is the line after which to go on, or ``None`` to pass it over."""
 
     info: SourceInfo
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(Struct, frozen=True):
     """A batch to be looked at row by row."""
 
     rows: list[Row | BadRow]
 
 
-@dataclass(frozen=True, slots=True)
-class TableRead:
+class TableRead(Struct, frozen=True):
     """The table was read to its end."""
 
 
-@dataclass(frozen=True, slots=True)
-class ListRead:
+class ListRead(Struct, frozen=True):
     """The last word, if there is nothing wrong with the list."""
 
 
-@dataclass(frozen=True, slots=True)
-class Damage:
+class Damage(Struct, frozen=True):
     """The last word: what a ``SourceError`` says."""
 
     sentence: str

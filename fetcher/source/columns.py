@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import fields
 
 from fetcher.errors import SourceError
 
 
-@dataclass(frozen=True, slots=True)
-class ColumnNames:
+class ColumnNames(Struct, frozen=True):
     """Names of the columns that make an asset, as the configuration gives them.
 
     ``None`` finds the column by its usual names; ``""`` says that the list has none, for a column
@@ -55,8 +56,7 @@ _FIRST_V1: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(Struct, frozen=True):
     """A header, understood: positions of the columns that make an asset, and of the others."""
 
     header: tuple[str, ...]

@@ -12,9 +12,11 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Final, Protocol, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from fetcher.errors import SourceError
 from fetcher.events import ImportFinished, ReaderLost, RowsImported
@@ -31,8 +33,7 @@ LONG: Final = 1 << 20
 """Bytes of a file from which on a process of its own is worth its start: some thousand rows."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Batch:
+class _Batch(Struct, frozen=True):
     """Rows, and what is wrong with the list behind them."""
 
     rows: list[Row | BadRow]

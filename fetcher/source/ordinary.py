@@ -16,9 +16,10 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import count
 from typing import Final
+
+from msgspec import Struct
 
 from fetcher.model import Expectation, Row
 from fetcher.policy.licences import column
@@ -47,8 +48,7 @@ _SIZE: Final = "([1-9][0-9]{0,14}+|)"
 _MD5: Final = "([A-Za-z0-9+/]{21}[AQgw]==|)"
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
+class Places(Struct, frozen=True):
     """Where in ``Cells`` what is."""
 
     id: int
@@ -69,8 +69,7 @@ class Places:
     delimiter: str
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Struct, frozen=True):
     """Lines in a row that are a row each."""
 
     line: int

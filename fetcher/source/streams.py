@@ -12,10 +12,11 @@ import tarfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar, cast
+
+from msgspec import Struct
 
 from fetcher.ahead import Ahead
 from fetcher.errors import SourceError
@@ -174,8 +175,7 @@ def is_tar(block: bytes) -> bool:
     return True
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(Struct, frozen=True):
     """A regular file in an archive. ``name`` is for reading only: nothing is written under it."""
 
     name: str

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from heapq import nsmallest
 from itertools import chain, islice
 from typing import Final, Protocol
+
+from msgspec import Struct
 
 from fetcher.model import BadRow, Row, RowTally
 from fetcher.policy.planning import Amount, Example, Kind, Survey, bin_of
@@ -41,8 +42,7 @@ class Standing(Protocol):
     def host(self) -> str: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Manner:
+class Manner(Struct, frozen=True):
     """How lists are surveyed. ``standing`` must be the import's own."""
 
     standing: Callable[[str], Standing]

@@ -16,8 +16,9 @@ import fcntl
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from fetcher.killpoints import Point, reached
 from fetcher.model import Body, Slot
@@ -35,8 +36,7 @@ _CHUNK: Final = 1 << 20
 """Bytes."""
 
 
-@dataclass(slots=True, eq=False)
-class Entry:
+class Entry(Struct, eq=False):
     """An image that was staged."""
 
     member: str

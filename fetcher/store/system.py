@@ -11,8 +11,9 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 _STATFS_BYTES: Final = 512
 """More than any Linux architecture's ``struct statfs``."""
@@ -56,8 +57,7 @@ Bytes = bytes | bytearray | memoryview
 """What can be written."""
 
 
-@dataclass(frozen=True, slots=True)
-class System:
+class System(Struct, frozen=True):
     """The real calls, unless given others."""
 
     open: Callable[..., int] = os.open

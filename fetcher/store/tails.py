@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from fetcher.errors import UsageError
 from fetcher.killpoints import Point, reached
@@ -25,8 +26,7 @@ from fetcher.store.trouble import store_error
 _OPEN: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-@dataclass(frozen=True, slots=True)
-class Tail:
+class Tail(Struct, frozen=True):
     key: str
     """Of the shard, relative to DIR."""
     behind: int

@@ -9,11 +9,11 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
+from msgspec import Struct
 from yarl import URL
 
 from fetcher.model import Method
@@ -42,8 +42,7 @@ Place = tuple[str, str, int | None]
 """Scheme, host and port."""
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """Whom to connect to."""
 
     url: URL

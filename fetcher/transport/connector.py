@@ -20,7 +20,6 @@ import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
 from ipaddress import ip_address
@@ -29,6 +28,7 @@ from typing import Final
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.tracing import Trace
+from msgspec import Struct
 
 from fetcher.policy.addresses import is_public
 from fetcher.transport.wire import Wire
@@ -64,8 +64,7 @@ class BlockedAddressError(Exception):
         super().__init__(f"{host} leads to {', '.join(addresses)}")
 
 
-@dataclass(frozen=True, slots=True)
-class Detour:
+class Detour(Struct, frozen=True):
     """Where ``connect_to`` sends a host and port; ``suffix`` patterns begin with ``*.``."""
 
     pattern: str

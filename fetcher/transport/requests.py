@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Final
 
 import aiohttp
+from msgspec import Struct
 from multidict import CIMultiDictProxy
 from yarl import URL
 
@@ -29,8 +29,7 @@ READ_AHEAD: Final = AT_ONCE
 this is held."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """Seconds for a whole answer, and of silence, to be kept to within two ticks."""
 
     total: float

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Struct
 
 from fetcher.config import units
 from fetcher.config.schema import Config, In
@@ -201,12 +202,15 @@ def test_no_endpoints(text: str) -> None:
 
 def test_every_default_is_a_value_that_its_unit_shows_and_reads() -> None:
     def check(section: Any) -> None:
-        for name, field in type(section).model_fields.items():
+        for name, hint in get_type_hints(type(section), include_extras=True).items():
             value = getattr(section, name)
-            for annotation in field.metadata:
-                if isinstance(annotation, In):
-                    assert reread(annotation.unit, value) == value
-            if hasattr(type(value), "model_fields"):
+            written_in = [note.unit for note in get_args(hint) if isinstance(note, In)]
+            for unit in written_in:
+                assert reread(unit, value) == value
+            checked.extend(written_in)
+            if isinstance(value, Struct):
                 check(value)
 
+    checked: list[units.Unit[Any]] = []
     check(Config())
+    assert len(checked) > 40

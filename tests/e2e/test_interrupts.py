@@ -63,7 +63,7 @@ def loading(where: str, *numbers: int, arguments: tuple[str | Path, ...]) -> tup
         ("status", "click"),
         ("status", "fetcher.cli.status"),
         ("status", "sqlite3"),
-        ("config show", "pydantic"),
+        ("config show", "yaml"),
         ("plan LIST --to DIR", "fetcher.source"),
         ("mirror LIST --to DIR", "fetcher.cli.mirror"),
         ("mirror LIST --to DIR", "fetcher.config"),

@@ -7,9 +7,10 @@ import gc
 import os
 import signal
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
+from msgspec.structs import replace
 
 from fetcher.engine import TaskCrew, processes
 from fetcher.engine.courier import Courier

@@ -5,11 +5,11 @@ fail unasked. Nobody waits for another's.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from fetcher.engine import EndReason
 from fetcher.engine.consent import FEW

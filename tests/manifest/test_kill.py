@@ -5,8 +5,9 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from fetcher.model import BadRow, Row, RowTally
 from tests.conformance.manifest_suite import row

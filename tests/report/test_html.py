@@ -8,11 +8,11 @@ import shlex
 import sqlite3
 import sys
 from collections import Counter
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from fetcher.config import load
 from fetcher.errors import Exit, MissingExtraError

@@ -10,7 +10,6 @@ import sys
 import tracemalloc
 from base64 import b64decode
 from collections.abc import Iterator
-from dataclasses import replace
 from hashlib import md5
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from fetcher.errors import MissingExtraError
 from fetcher.evidence import Listed

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
+from msgspec import structs
+
 from fetcher.model import BadRow, Expectation, HostBudget, Keep, Row
 from fetcher.policy.retry import RetryRule
 from tests.simulation import manners
@@ -166,7 +168,7 @@ class _Drawing:
                 Expectation(None, row.expected.md5),
             )
         )
-        return replace(row, expected=expected)
+        return structs.replace(row, expected=expected)
 
     def _odd(self, n: int, edition: int, url: str, group: str, shown: bytes) -> Row:
         chance, row = self.chance, _row(n, url, shown)
@@ -187,7 +189,7 @@ class _Drawing:
         )
         if self.often(1 / (len(ways) + 1)):
             bad = chance.choice(("ftp://x.test/1", "http://", "not a url", "http://h:0/"))
-            return replace(row, url=bad)
+            return structs.replace(row, url=bad)
         self.pages[url] = chance.choice(ways)()
         return row
 
@@ -244,10 +246,14 @@ class _Drawing:
                 lines.insert(
                     at,
                     self.chance.choice(
-                        (row, replace(row, expected=Expectation(1)), BadRow(0, "bad", "", "text"))
+                        (
+                            row,
+                            structs.replace(row, expected=Expectation(1)),
+                            BadRow(0, "bad", "", "text"),
+                        )
                     ),
                 )
-        return tuple(replace(line, line=n + 2) for n, line in enumerate(lines))
+        return tuple(structs.replace(line, line=n + 2) for n, line in enumerate(lines))
 
     def _versions(self, first: tuple[Row | BadRow, ...]) -> tuple[tuple[Row | BadRow, ...], ...]:
         versions = [first]
@@ -260,7 +266,9 @@ class _Drawing:
             lines += [self._row(1_000 * edition + n, 0.2, edition) for n in more]
             if self.often(0.5):
                 del lines[: self.chance.randint(0, 5)]
-            versions.append(tuple(replace(line, line=n + 2) for n, line in enumerate(lines)))
+            versions.append(
+                tuple(structs.replace(line, line=n + 2) for n, line in enumerate(lines))
+            )
         return tuple(versions)
 
     def _changed(self, line: Row | BadRow, edition: int) -> Row | BadRow:
@@ -272,7 +280,7 @@ class _Drawing:
             if old is not None and old.location is None:
                 url = f"{line.url.rpartition('/')[0]}/moved{edition}"
                 self.pages[url] = old
-                return replace(line, url=url)
+                return structs.replace(line, url=url)
         return self._row(n, 0.3, edition)
 
     # What befalls it.

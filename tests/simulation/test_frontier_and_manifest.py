@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from msgspec.structs import replace
 
 from fetcher.manifest.database import Database
 from fetcher.manifest.runs import RunInfo

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 import pytest
+from msgspec import structs
 
 from fetcher.engine import EngineOptions, Finisher, LandingRules
 from fetcher.engine.processes import ProcessCrew
@@ -182,7 +183,7 @@ class Twice(Book):
     def _lease(self, request: LeaseRequest) -> Any:
         lease = super()._lease(request)
         again = [self._records.leased[key] for key in sorted(self._records.leased)[:1]]
-        return replace(lease, assets=(*lease.assets, *again))
+        return structs.replace(lease, assets=(*lease.assets, *again))
 
 
 class Wanderer(Network):
@@ -215,7 +216,7 @@ class Hoarding(Finisher):
     """Keeps what an audit is only to measure."""
 
     def __init__(self, store: Any, rules: LandingRules) -> None:
-        super().__init__(store, replace(rules, measure_only=False))
+        super().__init__(store, structs.replace(rules, measure_only=False))
 
 
 class Losing(ProcessCrew):
@@ -257,21 +258,25 @@ class Deserting(ProcessCrew):
 
 def more(options: EngineOptions) -> EngineOptions:
     rule = options.retry
-    return replace(options, retry=RetryRule(rule.attempts + 1, 0.0, 0.0, rule.max_retry_after))
+    return structs.replace(
+        options, retry=RetryRule(rule.attempts + 1, 0.0, 0.0, rule.max_retry_after)
+    )
 
 
 def unasked(options: EngineOptions) -> EngineOptions:
-    return replace(options, consent=None)
+    return structs.replace(options, consent=None)
 
 
 def mistaken(options: EngineOptions) -> EngineOptions:
     """Takes itself for somebody else."""
     rule, name = options.consent, "other"
-    return replace(options, consent=replace(rule, token=name) if rule is not None else None)
+    return structs.replace(
+        options, consent=structs.replace(rule, token=name) if rule is not None else None
+    )
 
 
 def wasteful(options: EngineOptions) -> EngineOptions:
-    return replace(options, method=Method.GET)
+    return structs.replace(options, method=Method.GET)
 
 
 CASES: list[tuple[Callable[[], Parts], str]] = [

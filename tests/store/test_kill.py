@@ -13,7 +13,7 @@ from fetcher.store import LocalStore
 
 WRITER = """
 import sys
-from dataclasses import fields, replace
+from msgspec.structs import fields, replace
 from pathlib import Path
 from fetcher.model import Body
 from fetcher.store import LocalStore

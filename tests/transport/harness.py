@@ -7,9 +7,11 @@ import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from fetcher.demo.web import Web
 from fetcher.model import Arrival, Fault, Found, Partial, Redirect, Validators

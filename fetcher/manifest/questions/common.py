@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from fetcher.model import State
 from fetcher.policy.codes import CODES
@@ -23,8 +24,7 @@ PRESENT: Final = (State.VERIFIED, State.UNVERIFIED, State.ALIVE)
 LOST: Final = tuple(state for state in State if state not in (*PRESENT, State.PENDING))
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     name: str
     sql: str
 
