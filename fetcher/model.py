@@ -7,8 +7,8 @@ process or a network unchanged. Nothing here reads a clock, a file or the config
 Digests are base64 text throughout, as in the image lists. Sizes are bytes. Points in time are
 seconds since the epoch (``…_at``); durations are seconds.
 
-Values that every image makes a new one of on its way are named tuples: as frozen and slotted as the
-dataclasses, and made in a fifth of the time (0.4 µs against 2 to 3 µs for a dozen fields).
+They are structs rather than dataclasses or named tuples, as every image makes some fifteen of them
+on its way: one of a dozen fields is made in 0.15 µs, and would take 2 to 3 and 0.4.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from msgspec import Struct, field
 
@@ -64,7 +64,7 @@ class Method(StrEnum):
     """A GET for its first bytes, which tell its type, and of how many they are."""
 
 
-class Expectation(NamedTuple):
+class Expectation(Struct, frozen=True):
     """What the list says of an image's bytes. ``None`` is "the list does not say"."""
 
     size: int | None = None
@@ -98,7 +98,7 @@ class BadRow(Struct, frozen=True):
     """What was read, cut to a length that is fit to keep."""
 
 
-class Asset(NamedTuple):
+class Asset(Struct, frozen=True):
     """An accepted row: identity, URL, and what is expected of its bytes."""
 
     asset_id: int
@@ -133,7 +133,7 @@ class LeaseRequest(Struct, frozen=True):
     """The same for host groups not named in ``room``."""
 
 
-class Validators(NamedTuple):
+class Validators(Struct, frozen=True):
     """What a server said that identifies these very bytes (RFC 9110 section 8.8)."""
 
     etag: str | None = None
@@ -147,7 +147,7 @@ class Validators(NamedTuple):
         return self.last_modified
 
 
-class Body(NamedTuple):
+class Body(Struct, frozen=True):
     """The bytes of a response: in memory (``data``, not to be changed any more) or in a spool file
     (``path``); never both.
     """
@@ -167,7 +167,7 @@ class Partial(Struct, frozen=True):
     """The body ended without an error, but where the framing cannot tell an end from a cut."""
 
 
-class Arrival(NamedTuple):
+class Arrival(Struct, frozen=True):
     """A whole body, not looked at yet."""
 
     body: Body
@@ -184,7 +184,7 @@ class Arrival(NamedTuple):
     """As the server declared it, unasked; the body is as it came over the wire."""
 
 
-class Found(NamedTuple):
+class Found(Struct, frozen=True):
     """What an answer says of an image whose bytes were not asked for, or only the first of them."""
 
     method: Method
@@ -222,7 +222,7 @@ class Fault(Struct, frozen=True):
     partial: Partial | None = None
 
 
-class Receipt(NamedTuple):
+class Receipt(Struct, frozen=True):
     """What arrived, measured."""
 
     size: int
@@ -234,7 +234,7 @@ class Receipt(NamedTuple):
     validators: Validators = Validators()
 
 
-class Slot(NamedTuple):
+class Slot(Struct, frozen=True):
     """Where in its shard an image lies: its first byte, and the end of all that belongs to it."""
 
     offset: int
@@ -257,7 +257,7 @@ class Verdict(Struct, frozen=True):
     keep: Keep
 
 
-class Landed(NamedTuple):
+class Landed(Struct, frozen=True):
     """What became of an arrival: measured, judged, and kept as the verdict says."""
 
     asset_id: int
@@ -269,7 +269,7 @@ class Landed(NamedTuple):
     """If ``path`` leads into a shard."""
 
 
-class Outcome(NamedTuple):
+class Outcome(Struct, frozen=True):
     """What one attempt came to; the manifest's unit of settlement.
 
     ``state`` is ``PENDING`` when the attempt failed and another will follow. ``attempt`` is 0 when
@@ -296,7 +296,7 @@ class Outcome(NamedTuple):
     """If ``path`` leads into a shard."""
 
 
-class RobotsNote(NamedTuple):
+class RobotsNote(Struct, frozen=True):
     """What an origin's robots.txt said to us, as it is kept over runs."""
 
     origin: str

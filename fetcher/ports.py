@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum, auto
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from msgspec import Struct, field
 
@@ -76,7 +76,7 @@ class TurnedBackError(Exception):
     """The request is not to be sent now."""
 
 
-class FetchRequest(NamedTuple):
+class FetchRequest(Struct, frozen=True):
     """One hop of one attempt."""
 
     url: str
@@ -239,7 +239,7 @@ class Landing(Protocol):
         """Finish what was submitted, deliver it, and end."""
 
 
-class Errand(NamedTuple):
+class Errand(Struct, frozen=True):
     """What a crew is sent out for: one hop of one attempt. A plain value, fit for any courier."""
 
     asset: Asset
@@ -259,18 +259,18 @@ class Errand(NamedTuple):
     """
 
 
-class Arrived(NamedTuple):
+class Arrived(Struct, frozen=True):
     """A whole body has come and is being landed: its connection is free again."""
 
     received: int
     """Bytes of it that came over the wire."""
 
 
-class Abandoned(NamedTuple):
+class Abandoned(Struct, frozen=True):
     """The errand was broken off because the run is ending; nothing is left of its body."""
 
 
-class TurnedBack(NamedTuple):
+class TurnedBack(Struct, frozen=True):
     """The errand was broken off before its request was sent: all is as it was."""
 
 
@@ -284,7 +284,7 @@ class Step(Enum):
     SENT = auto()
 
 
-class Report(NamedTuple):
+class Report(Struct, frozen=True):
     """What has come of an errand. ``Arrived`` and ``Step`` are followed by another one; any other
     is the last.
     """

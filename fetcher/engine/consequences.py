@@ -86,15 +86,16 @@ class Consequences:
     def reported(self, reports: Sequence[Report]) -> None:
         """The crew's delivery."""
         now = self._clock.now()
-        for asset_id, result, received in reports:
+        for report in reports:
+            asset_id, result = report.asset_id, report.result
             if isinstance(result, Arrived):
                 self._arrived(self._dispatcher.out_for(asset_id), result.received, now)
             elif isinstance(result, Step):
                 self._dispatcher.stepped(asset_id, result, now)
             else:
                 job = self._dispatcher.ended(asset_id)
-                if received is not None:
-                    self._arrived(job, received, now)
+                if report.received is not None:
+                    self._arrived(job, report.received, now)
                 self._ended_with(job, result, now)
         self._dispatcher.pump()
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 from msgspec.structs import replace
 
 from fetcher.engine import unpacking
@@ -39,7 +39,7 @@ class LandingRules(Struct, frozen=True):
     """It is an audit: nothing is kept, whatever it is."""
 
 
-class Item(NamedTuple):
+class Item(Struct, frozen=True):
     asset: Asset
     arrival: Arrival
 
@@ -121,7 +121,7 @@ class Finisher:
         if found is None:
             return arrival, receipt, verdict
         digest, kind = found
-        inside = receipt._replace(size=digest.size, md5=digest.md5, content_type=kind)
+        inside = structs.replace(receipt, size=digest.size, md5=digest.md5, content_type=kind)
         judged = verify.judge(
             asset.expected, inside, placeholder_digests=self._rules.placeholder_digests
         )
@@ -132,7 +132,7 @@ class Finisher:
             path = self._store.spool_path(f"{asset.asset_id}{UNPACKED_SUFFIX}")
             unpacked = unpacking.write(label, chunks, path, digest.size)
         self._drop(body)
-        return arrival._replace(body=unpacked), inside, judged
+        return structs.replace(arrival, body=unpacked), inside, judged
 
     def _drop(self, body: Body) -> None:
         if body.path is not None:

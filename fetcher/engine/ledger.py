@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from typing import Final
+
+from msgspec import Struct
 
 from fetcher.events import Settled
 from fetcher.killpoints import Point, reached
@@ -25,7 +27,7 @@ FEW: Final = 4
 """Outcomes in a batch that show no load."""
 
 
-class Entry(NamedTuple):
+class Entry(Struct, frozen=True):
     """``retry_at``: when the asset's next attempt may start; ``None`` if it is settled."""
 
     job: Job

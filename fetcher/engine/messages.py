@@ -80,15 +80,15 @@ class Broke(Struct, frozen=True):
 
 def pack_errand(errand: Errand) -> Any:
     asset = errand.asset
-    size, md5 = asset.expected
+    expected = asset.expected
     return (
         _ERRAND,
         asset.asset_id,
         asset.image_id,
         asset.subset,
         asset.url,
-        size,
-        md5,
+        expected.size,
+        expected.md5,
         None if errand.url == asset.url else errand.url,
         errand.memory,
         errand.partial,
@@ -100,7 +100,7 @@ def pack_errand(errand: Errand) -> Any:
 
 
 def pack_report(report: Report) -> Any:
-    asset_id, result, arrived = report
+    asset_id, result = report.asset_id, report.result
     if isinstance(result, Arrived):
         return _ARRIVED, asset_id, result.received
     if isinstance(result, Landed):
@@ -118,7 +118,7 @@ def pack_report(report: Report) -> Any:
             verdict.keep.value,
             result.path,
             result.slot,
-            arrived,
+            report.received,
         )
     if isinstance(result, Step):
         return _STEP, asset_id, result.value

@@ -29,6 +29,8 @@ from contextlib import suppress
 from typing import Any, Final
 from zlib import crc32
 
+from msgspec import structs
+
 from fetcher.engine.courier import Courier
 from fetcher.engine.handle import WorkerHandle
 from fetcher.engine.messages import (
@@ -121,7 +123,7 @@ class ProcessCrew:
         if errand.leave:  # others may be sent meanwhile
             self._put_off.append(Report(errand.asset.asset_id, Step.PUT_OFF))
             asyncio.get_running_loop().call_soon(self._hand_on, [])
-            errand = errand._replace(leave=False)
+            errand = structs.replace(errand, leave=False)
         self._for_the_cell[errand.asset.asset_id] = errand
         self._entry.queue(errand.asset.asset_id)
         if self._cell is None:

@@ -13,6 +13,8 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from msgspec import structs
+
 from fetcher.manifest import passages
 from fetcher.manifest.bulk import Bulk
 from fetcher.manifest.extras import DECODED
@@ -63,7 +65,7 @@ def attach(connection: sqlite3.Connection, leased: Sequence[Leased]) -> None:
         if names is not None
     }
     for item in leased:
-        item.asset = item.asset._replace(extra=found.get(item.asset.asset_id, ""))
+        item.asset = structs.replace(item.asset, extra=found.get(item.asset.asset_id, ""))
 
 
 def with_cells(

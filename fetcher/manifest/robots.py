@@ -8,6 +8,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
+from msgspec.structs import astuple
+
 from fetcher.model import RobotsNote
 
 
@@ -30,5 +32,5 @@ def remember(connection: sqlite3.Connection, notes: Sequence[RobotsNote]) -> Non
         "INSERT INTO robots (origin, token, fetched_at, rules) VALUES (?, ?, ?, ?) "
         "ON CONFLICT (origin) DO UPDATE SET token = excluded.token, "
         "fetched_at = excluded.fetched_at, rules = excluded.rules",
-        notes,
+        [astuple(note) for note in notes],
     )

@@ -10,7 +10,7 @@ import base64
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
 from msgspec import Struct
@@ -51,7 +51,7 @@ class Origin(Struct, frozen=True):
     """As ``canonical`` spells it."""
 
 
-class Destination(NamedTuple):
+class Destination(Struct, frozen=True):
     """Whom to ask, and for what: the path and query of a request line (RFC 9112 section 3.2.1)."""
 
     origin: Origin

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from msgspec import structs
+
 from fetcher.model import Asset, Expectation, Fault, Landed, Partial, Redirect, State, Validators
 from fetcher.policy.verify import digest
 from fetcher.ports import Abandoned, Arrived, Crew, Errand, Refused, Report, Step, TurnedBack
@@ -174,7 +176,7 @@ class CrewSuite:
     async def test_what_has_leave_is_sent_at_once(self, crew: Crew) -> None:
         book = Book(crew)
         await book.start()
-        crew.send(errand(1, "image")._replace(leave=True))
+        crew.send(structs.replace(errand(1, "image"), leave=True))
         crew.send(errand(2, "image"))
         await book.until_ended(2)
         assert book.of(1)[:2] == [Step.SENT, Arrived(50)]
@@ -184,8 +186,8 @@ class CrewSuite:
     async def test_what_has_no_leave_or_gives_it_back_waits_for_its_turn(self, crew: Crew) -> None:
         book = Book(crew)
         await book.start()
-        crew.send(errand(1, "image")._replace(leave=False))
-        crew.send(errand(2, "slow")._replace(leave=True))
+        crew.send(structs.replace(errand(1, "image"), leave=False))
+        crew.send(structs.replace(errand(2, "slow"), leave=True))
         crew.send(errand(3, "image"))
         for n in (1, 2):
             await book.until(n, Step.READY)
@@ -202,7 +204,7 @@ class CrewSuite:
     async def test_what_is_turned_back_ends_as_such(self, crew: Crew) -> None:
         book = Book(crew)
         await book.start()
-        crew.send(errand(1, "image")._replace(leave=False))
+        crew.send(structs.replace(errand(1, "image"), leave=False))
         await book.until(1, Step.READY)
         crew.may_send(7)
         crew.turn_back(1)
@@ -216,9 +218,9 @@ class CrewSuite:
     async def test_nothing_waits_for_its_turn_when_the_run_ends(self, crew: Crew) -> None:
         book = Book(crew)
         await book.start()
-        crew.send(errand(1, "image")._replace(leave=False))
+        crew.send(structs.replace(errand(1, "image"), leave=False))
         await book.until(1, Step.READY)
-        crew.send(errand(2, "slow")._replace(leave=True))
+        crew.send(structs.replace(errand(2, "slow"), leave=True))
         async with asyncio.timeout(PATIENCE):
             await crew.close(1e6)
         assert book.of(1) == [Step.READY, TurnedBack()]

@@ -11,6 +11,7 @@ import brotli
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from fetcher.engine import EndReason, consent
 from fetcher.errors import ManifestError
@@ -55,7 +56,7 @@ RULES = b"User-agent: *\nDisallow: /"
 
 def coded(label: str, data: bytes) -> Arrival:
     said = Arrival(Body(len(data), data=data), 200, "text/plain", FILE, received=len(data))
-    return said._replace(content_encoding=label)
+    return structs.replace(said, content_encoding=label)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pytest
+from msgspec import structs
 from msgspec.structs import replace
 
 from fetcher.engine import TaskCrew, processes
@@ -52,7 +53,8 @@ class Resending(Book):
         """By what is said of them."""
 
     def deliver(self, reports: Sequence[Report]) -> None:
-        for asset_id, result, _ in reports:
+        for report in reports:
+            asset_id, result = report.asset_id, report.result
             fault = result.fault if isinstance(result, Refused) else result
             if isinstance(fault, Fault) and fault.code == "worker-lost":
                 self.deaths.add(fault.detail)
@@ -70,13 +72,13 @@ class Doomed(Book):
     kind: str = "kill"
 
     def deliver(self, reports: Sequence[Report]) -> None:
-        for _, result, _ in reports:
-            if not isinstance(result, Step):
+        for report in reports:
+            if not isinstance(report.result, Step):
                 asyncio.get_running_loop().call_later(0.05, self.send_another)
         super().deliver(reports)
 
     def send_another(self) -> None:
-        self.crew.send(errand(len(self.reports), self.kind)._replace(leave=True))
+        self.crew.send(structs.replace(errand(len(self.reports), self.kind), leave=True))
 
 
 class Stillborn(ByUrlRecipe):
@@ -185,7 +187,7 @@ class TestProcessCrew(CrewSuite):
         await book.until_ended(1)
         crew._suspects.deaths = dict.fromkeys((2, 3), APART)
         for n in (2, 3):
-            crew.send(errand(n, "later")._replace(leave=True))
+            crew.send(structs.replace(errand(n, "later"), leave=True))
         for n in (2, 3):
             await book.until(n, Step.READY)
             crew.may_send(n)
@@ -205,7 +207,7 @@ class TestProcessCrew(CrewSuite):
         crew._suspects.deaths = dict.fromkeys((1, 2), APART)
         crew.send(errand(1, "never"))
         await asyncio.sleep(0)
-        crew.send(errand(2, "never")._replace(leave=True))
+        crew.send(structs.replace(errand(2, "never"), leave=True))
         if ending == "the run ends":
             await crew.close(0.0)
             assert book.of(2) == [Step.PUT_OFF, Abandoned()]
@@ -227,7 +229,7 @@ class TestProcessCrew(CrewSuite):
         await book.start()
         crew._suspects.deaths = dict.fromkeys((1, 2), APART)
         for n in (1, 2):
-            crew.send(errand(n, "image")._replace(leave=False))
+            crew.send(structs.replace(errand(n, "image"), leave=False))
         for n in (1, 2):
             await book.until(n, Step.READY)
             crew.turn_back(n)
@@ -440,7 +442,7 @@ class TestProcessCrew(CrewSuite):
         asked = {}
         for group, first in (("narrow", 0), ("wide", 20)):
             for n in range(first, first + 20):
-                crew.send(errand(n, "pid")._replace(group=group))
+                crew.send(structs.replace(errand(n, "pid"), group=group))
             await book.until_ended(first + 20)
             faults = [book.of(n)[0] for n in range(first, first + 20)]
             asked[group] = {fault.detail for fault in faults if isinstance(fault, Fault)}

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from fetcher.engine import measuring
 from fetcher.engine.measuring import CHUNK, FILES, measure
@@ -61,7 +62,7 @@ def test_in_memory_and_in_files(tmp_path: Path, bodies: list[tuple[bool, int]]) 
 
 @pytest.mark.parametrize("written", [0, 99, 101])
 def test_a_file_that_is_not_what_was_written(tmp_path: Path, written: int) -> None:
-    body = spooled(tmp_path / "1.part", content(1, 100))._replace(size=written)
+    body = structs.replace(spooled(tmp_path / "1.part", content(1, 100)), size=written)
     others = [arrival(Body(5, data=b"whole")), arrival(spooled(tmp_path / "2.part", b"whole"))]
     with pytest.raises(StoreError, match="has 100 bytes") as trouble:
         measure([*others, arrival(body)])

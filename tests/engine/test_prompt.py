@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from fetcher.engine import Finisher, LandingRules, PromptLanding, ThreadedLanding
 from fetcher.engine.prompt import SMALL
@@ -76,7 +77,7 @@ async def test_what_is_large_or_spooled_goes_to_threads(site: Site) -> None:
 async def test_what_comes_compressed_goes_to_threads(site: Site) -> None:
     """Four hundred bytes may hold the loop for seconds."""
     asset = Asset(1, "0001", "", "http://h.test/1.jpg", "", Expectation(4, None))
-    arrival = image(gzip.compress(JPEG), asset.url)._replace(content_encoding="gzip")
+    arrival = structs.replace(image(gzip.compress(JPEG), asset.url), content_encoding="gzip")
     assert not site.landing.submit(asset, arrival)
     await site.landing.close()
     await asyncio.sleep(0)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 
+from msgspec import structs
+
 from fetcher.model import (
     Asset,
     HostMemory,
@@ -60,7 +62,9 @@ class MemoryManifest:
         row = self._changed.pop(asset_id, None)
         if row is None:
             return False
-        asset = self.assets[asset_id]._replace(url=row.url, expected=row.expected, attempts=0)
+        asset = structs.replace(
+            self.assets[asset_id], url=row.url, expected=row.expected, attempts=0
+        )
         self.assets[asset_id] = asset
         self.states[asset_id], self.codes[asset_id] = State.PENDING, None
         self._waiting.setdefault(asset.host, deque()).append(asset_id)
@@ -104,7 +108,7 @@ class MemoryManifest:
             self.states[asset_id], self.codes[asset_id] = outcome.state, outcome.code
             if outcome.attempt > 0:
                 asset = self.assets[asset_id]
-                self.assets[asset_id] = asset._replace(attempts=outcome.attempt)
+                self.assets[asset_id] = structs.replace(asset, attempts=outcome.attempt)
             if outcome.state is not State.PENDING:
                 self.settled[asset_id] = outcome
                 self.leased.remove(asset_id)

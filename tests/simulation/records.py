@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from msgspec import structs
+
 from fetcher.model import KEPT, Asset, BadRow, Lease, LeaseRequest, Outcome, Row, State
 from fetcher.policy import urls
 
@@ -98,7 +100,7 @@ class Records:
         fresh = _listed(row, asset_id, was.asset.subset)
         fresh.attempts_ever = was.attempts_ever
         if row.expected == was.asset.expected and was.state in KEPT:
-            was.asset = fresh.asset._replace(attempts=was.asset.attempts)
+            was.asset = structs.replace(fresh.asset, attempts=was.asset.attempts)
             return
         self._withhold(asset_id)
         self.by_id[asset_id] = fresh
@@ -165,7 +167,7 @@ class Records:
             record.attempts_ever += 1
         if not out.superseded:
             record.state, record.code, record.path = outcome.state, outcome.code, outcome.path
-            record.asset = record.asset._replace(attempts=out.attempts)
+            record.asset = structs.replace(record.asset, attempts=out.attempts)
         if outcome.state is not State.PENDING:
             self._end(asset_id)
             if out.superseded:

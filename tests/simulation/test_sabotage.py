@@ -165,7 +165,7 @@ class TrustsParts(Finisher):
 
     def _settle_one(self, item: Any, receipt: Any) -> Any:
         arrival: Arrival = item.arrival
-        whole = item._replace(arrival=arrival._replace(resumed=False))
+        whole = structs.replace(item, arrival=structs.replace(arrival, resumed=False))
         return super()._settle_one(whole, receipt)
 
 
@@ -192,7 +192,7 @@ class Wanderer(Network):
     async def _fetch(self, request: FetchRequest) -> Result:
         result = await super()._fetch(request)
         if not isinstance(result, Arrival) and request.asset_id % 5 == 0:
-            self.witness.sent(request._replace(url="http://10.0.0.1/"))
+            self.witness.sent(structs.replace(request, url="http://10.0.0.1/"))
         return result
 
 
@@ -209,7 +209,7 @@ class Trusting(Book):
 
     async def recall(self, origins: Sequence[str], token: str) -> dict[str, RobotsNote]:
         notes, now = await super().recall(origins, token), EPOCH + self._trace.clock()
-        return {origin: note._replace(fetched_at=now) for origin, note in notes.items()}
+        return {origin: structs.replace(note, fetched_at=now) for origin, note in notes.items()}
 
 
 class Hoarding(Finisher):
@@ -241,7 +241,7 @@ class Blaming(ProcessCrew):
     def _hand_on(self, reports: Sequence[Report]) -> None:
         super()._hand_on(
             [
-                report._replace(result=Fault("connection-refused"))
+                structs.replace(report, result=Fault("connection-refused"))
                 if isinstance(report.result, Fault) and report.result.code == "worker-lost"
                 else report
                 for report in reports
