@@ -2,6 +2,10 @@
 
 What an asset was before is known from its lease, so nothing is read: a batch is one INSERT of
 attempts, one UPDATE of assets and one of tallies.
+
+What fails rolls the whole transaction back anyway. Saying so in the statements (``OR ROLLBACK``)
+saves SQLite a journal for each, in which it keeps every page as it was before that statement, and
+which goes to a temporary file from 64 KiB on: a quarter of what settling costs.
 """
 
 from __future__ import annotations
@@ -20,14 +24,14 @@ from fetcher.manifest.tallies import TallyChanges
 from fetcher.model import Outcome, State
 
 ATTEMPTS: Final = Bulk(
-    "INSERT INTO attempts (asset_id, n, run_id, attempt, started_ms, elapsed_ms, code, "
+    "INSERT OR ROLLBACK INTO attempts (asset_id, n, run_id, attempt, started_ms, elapsed_ms, code, "
     "http_status, received, detail) SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL",
     width=10,
 )
 ASSETS: Final = Bulk(
     "WITH v (asset_id, state, code, attempts, attempts_ever, http_status, final_url, actual_size, "
     "actual_md5, path, updated_at) AS (VALUES {rows}) "
-    "UPDATE assets SET state = v.state, code = v.code, attempts = v.attempts, "
+    "UPDATE OR ROLLBACK assets SET state = v.state, code = v.code, attempts = v.attempts, "
     "attempts_ever = v.attempts_ever, http_status = v.http_status, final_url = v.final_url, "
     "actual_size = v.actual_size, actual_md5 = v.actual_md5, path = v.path, "
     "updated_at = v.updated_at, room = '' FROM v WHERE assets.asset_id = v.asset_id",
