@@ -8,6 +8,7 @@ from fetcher.engine import Finisher, PromptLanding, TaskCrew, ThreadedLanding
 from fetcher.engine.recovery import SPOOL_SUFFIX
 from fetcher.ports import Landing
 from fetcher.store import LocalStore
+from fetcher.transport import lean  # noqa: F401  before whatever imports aiohttp
 from fetcher.transport.client import HttpTransport
 
 
