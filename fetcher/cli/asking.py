@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 from msgspec import Struct
-from rich.console import Console
 
 from fetcher.cli import options
 from fetcher.cli.interrupts import loading
@@ -20,6 +19,8 @@ from fetcher.model import Selection
 from fetcher.report.text import counted, printable
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from fetcher.cli.job import Job
     from fetcher.cli.mirroring import Result
 
@@ -120,6 +121,9 @@ class Asked(Struct, frozen=True, kw_only=True):
 
     def console(self) -> Console:
         """For all but the result."""
+        with loading():
+            from rich.console import Console  # noqa: PLC0415  others load while this does
+
         return Console(stderr=True, quiet=self.quiet, markup=False, emoji=False, highlight=False)
 
 
