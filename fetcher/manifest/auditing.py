@@ -24,7 +24,7 @@ from fetcher.errors import UsageError
 from fetcher.manifest import tallies
 from fetcher.manifest.bulk import Bulk, Value
 from fetcher.manifest.leasing import Leased, Leases
-from fetcher.manifest.ring import Queue
+from fetcher.manifest.ring import AssetRow, Queue
 from fetcher.manifest.selecting import selected
 from fetcher.manifest.settling import Settlement
 from fetcher.manifest.states import PENDING, STATE_IDS, STATES
@@ -126,7 +126,9 @@ class Audit(Struct, frozen=True):
 
     def queue(self) -> Queue:
         names = {"audit": self.audit_id, "pending": PENDING}
-        return Queue(_HOSTS.format(**names), Bulk(_ASSETS.format(**names), width=2))
+        return Queue(
+            _HOSTS.format(**names), Bulk(_ASSETS.format(**names), width=2, back=list[AssetRow])
+        )
 
     def tally(self, connection: sqlite3.Connection) -> Tally:
         """Of what is asked for; nothing is stored."""

@@ -19,16 +19,18 @@ running it, so there are only a few sizes of each, kept compiled; what is missin
 is filled with rows of NULL, which every template leaves out. If that is much (a row of NULL costs
 half a row), a smaller size is taken first, and then another one for the rest.
 
-The way back is the same: rows come home as one JSON array in one step.
+The way back is the same: rows come home as one JSON array in one step, and their types are looked
+at on the way, since a column's binds who writes by way of SQLite, and no disk.
 """
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any, Final
+
+from msgspec.json import Decoder
 
 Value = None | int | float | str
 
@@ -41,13 +43,14 @@ class Bulk:
     """A statement over rows of ``width`` values; ``{rows}`` in the template is where they go.
 
     The template has to ignore rows whose first value is NULL. Its own parameters come after the
-    rows.
+    rows. ``back`` is the type of what comes home, if anything does.
     """
 
-    def __init__(self, template: str, *, width: int) -> None:
+    def __init__(self, template: str, *, width: int, back: Any = list[list[Any]]) -> None:
         row = "(" + ",".join("?" * width) + ")"
         self._width = width
         self._sql = {size: template.replace("{rows}", ",".join([row] * size)) for size in _SIZES}
+        self._decode = Decoder(back).decode
 
     def write(
         self, connection: sqlite3.Connection, rows: Sequence[Sequence[Value]], *more: Value
@@ -57,10 +60,12 @@ class Bulk:
 
     def read(
         self, connection: sqlite3.Connection, rows: Sequence[Sequence[Value]], *more: Value
-    ) -> Iterator[list[Any]]:
-        """For a template that selects one ``json_group_array(json_array(…))``: its members."""
+    ) -> Iterator[Any]:
+        """For a template that selects one ``json_group_array(json_array(…))``: its members. Raises
+        ``ValueError`` if they are of another type.
+        """
         for sql, values in self._statements(rows, more):
-            yield from json.loads(connection.execute(sql, values).fetchone()[0])
+            yield from self._decode(connection.execute(sql, values).fetchone()[0])
 
     def _statements(
         self, rows: Sequence[Sequence[Value]], more: tuple[Value, ...]

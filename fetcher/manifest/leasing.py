@@ -16,12 +16,12 @@ import sqlite3
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Struct, field
 
 from fetcher.manifest.plausible import require_asset
-from fetcher.manifest.ring import GROUPS, PENDING_ASSETS, Place, Queue, Ring
+from fetcher.manifest.ring import GROUPS, PENDING_ASSETS, AssetRow, Place, Queue, Ring
 from fetcher.manifest.states import PENDING
 from fetcher.model import Asset, Expectation, LeaseRequest, Selection
 
@@ -34,12 +34,6 @@ _PATIENCE: Final = 20_000
 """Assets looked at in one slice of a lease: some tens of milliseconds."""
 _TURNS: Final = 16_384
 """Groups whose turn among their hosts is remembered; forgetting costs only fairness."""
-_TYPES: Final = frozenset(
-    (int, str, str, str, str, size, md5, int, int, int, int, int, int)
-    for size in (int, type(None))
-    for md5 in (str, type(None))
-)
-"""What the columns of an asset may be."""
 
 
 class Leased(Struct):
@@ -266,13 +260,8 @@ def _turns(looks: Sequence[_Look], room: dict[str, int], limit: int) -> Iterator
             groups.append(group)
 
 
-def _leased(row: list[Any]) -> Leased:
-    """Raises ``TypeError`` if the manifest holds what cannot be there: a column's type binds who
-    writes by way of SQLite, and no disk. It must not get any further as if it could. Raises
-    ``ImplausibleError`` for what no list can have said.
-    """
-    if tuple(map(type, row)) not in _TYPES:
-        raise TypeError(f"no asset: {row}")
+def _leased(row: AssetRow) -> Leased:
+    """Raises ``ImplausibleError`` for what no list can have said."""
     asset_id, image_id, subset, url, host, size, md5, attempts, ever, code, *more = row
     require_asset(image_id, subset, size, md5, (attempts, ever))
     host_id, subset_id, stored = more

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from fetcher.manifest.bulk import Bulk
 from fetcher.manifest.states import PENDING
@@ -46,6 +46,12 @@ NEXT_GROUPS: Final = (
     f"WHERE g.name IS NOT NULL AND n < {GROUPS}) "
     "SELECT json_group_array(name) FROM g WHERE name IS NOT NULL"
 )
+AssetRow: TypeAlias = tuple[
+    int, str, str, str, str, int | None, str | None, int, int, int, int, int, int
+]
+"""What is handed out: id, image, subset, URL, host, size, MD5, attempts, attempts ever, code, the
+host's and the subset's number, and whether there is a file already.
+"""
 NEXT_HOSTS: Final = Bulk(
     # The hosts of each group after a given one, then those from the group's first on.
     "WITH v (grp, pos) AS (VALUES {rows}) "
@@ -70,6 +76,7 @@ NEXT_ASSETS: Final = Bulk(
     "ORDER BY asset_id LIMIT ?) "
     "CROSS JOIN hosts AS h ON h.id = a.host_id CROSS JOIN subsets AS s ON s.id = a.subset_id",
     width=2,
+    back=list[AssetRow],
 )
 _PUT: Final = (
     "INSERT INTO ring (grp, host_id, after) "
@@ -145,11 +152,8 @@ class Ring:
                 places.append(Place(group, host_id, after))
         return places
 
-    def assets(self, places: Iterable[Place], depth: int) -> list[list[Any]]:
-        """Up to ``depth`` pending assets beyond each place, in list order, out or not.
-
-        Each is a row with the columns of ``NEXT_ASSETS``.
-        """
+    def assets(self, places: Iterable[Place], depth: int) -> list[AssetRow]:
+        """Up to ``depth`` pending assets beyond each place, in list order, out or not."""
         beyond = [(place.host_id, place.after) for place in places]
         return sorted(self._queue.assets.read(self._connection, beyond, depth))
 
