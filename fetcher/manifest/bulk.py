@@ -46,7 +46,7 @@ class Bulk:
     rows. ``back`` is the type of what comes home, if anything does.
     """
 
-    def __init__(self, template: str, *, width: int, back: Any = list[list[Any]]) -> None:
+    def __init__(self, template: str, *, width: int, back: Any = list[Any]) -> None:
         row = "(" + ",".join("?" * width) + ")"
         self._width = width
         self._sql = {size: template.replace("{rows}", ",".join([row] * size)) for size in _SIZES}
@@ -61,7 +61,7 @@ class Bulk:
     def read(
         self, connection: sqlite3.Connection, rows: Sequence[Sequence[Value]], *more: Value
     ) -> Iterator[Any]:
-        """For a template that selects one ``json_group_array(json_array(…))``: its members. Raises
+        """For a template that selects one ``json_group_array(…)``: its members. Raises
         ``ValueError`` if they are of another type.
         """
         for sql, values in self._statements(rows, more):
