@@ -12,12 +12,13 @@ import click
 from fetcher.cli import asking
 from fetcher.cli.auditing import Auditing, Findings
 from fetcher.cli.crewing import crewed
-from fetcher.cli.early import nursery_of_workers
+from fetcher.cli.early import at_hand
 from fetcher.cli.job import Job
 from fetcher.cli.mirroring import run
 from fetcher.errors import ManifestUnusableError, UsageError
 from fetcher.manifest import AuditTerms, ManifestReader
 from fetcher.model import Method
+from fetcher.nursery.hiring import Nursery
 from fetcher.policy.sampling import SampleSize, parse_size
 from fetcher.report import auditing as report
 from fetcher.report import results
@@ -45,7 +46,10 @@ _LISTS_NAMED = 3
     help="Which sample: the same seed and list give the same one.",
 )
 @asking.what
-def audit(*, method: str, sample: str | None, seed: int, **given: Any) -> int:
+@click.pass_obj
+def audit(
+    begun: Nursery | None, /, *, method: str, sample: str | None, seed: int, **given: Any
+) -> int:
     """Find out what of the lists is still there, and keep no image.
 
     The same command goes on with an audit that was stopped, and begins a new one after one that
@@ -57,7 +61,7 @@ def audit(*, method: str, sample: str | None, seed: int, **given: Any) -> int:
     terms = AuditTerms(Method(method), _size(sample), seed)
     errors = asked.console()
     findings = Findings()
-    with nursery_of_workers() as nursery, crewed(job, nursery) as crew:
+    with at_hand(begun) as nursery, crewed(job, nursery) as crew:
         result = run(job, crew, errors, functools.partial(Auditing, terms, findings))
     about = _about(terms, sample, findings)
     if asked.as_json:

@@ -7,7 +7,7 @@ import io
 import sys
 import traceback
 from importlib import import_module
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
@@ -17,6 +17,9 @@ from fetcher.cli.streams import silence_output
 from fetcher.errors import Exit, FetcherError, StoreError, WorkerBrokeError
 from fetcher.policy.oserrors import disk_fault
 from fetcher.report.text import printable
+
+if TYPE_CHECKING:
+    from fetcher.nursery.hiring import Nursery
 
 _COMMANDS: Final = {
     "demo": "fetcher.cli.demo:demo",
@@ -99,10 +102,12 @@ def cli() -> None:
     """
 
 
-def main() -> NoReturn:
-    """Run the command line, and turn what it raises into a message and an exit code."""
+def main(nursery: Nursery | None = None) -> NoReturn:
+    """Run the command line, and turn what it raises into a message and an exit code. ``nursery`` is
+    of a command's workers, if it has begun.
+    """
     try:
-        code = cli.main(standalone_mode=False)
+        code = cli.main(standalone_mode=False, obj=nursery)
     except click.exceptions.Exit as request:
         sys.exit(request.exit_code)
     except click.Abort:

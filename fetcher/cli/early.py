@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 from fetcher.engine.workforce import WORKER
@@ -11,6 +11,11 @@ from fetcher.nursery.hiring import Nursery, nursery
 
 ADAPTERS: Final = "fetcher.cli.adapters"
 """Loads the HTTP client, which takes a tenth of a second and more."""
+
+
+def at_hand(begun: Nursery | None) -> AbstractContextManager[Nursery]:
+    """The nursery that ``fetcher.cli.main`` has begun; one that begins now, if there is none."""
+    return nursery_of_workers() if begun is None else nullcontext(begun)
 
 
 def nursery_of_workers() -> AbstractContextManager[Nursery]:

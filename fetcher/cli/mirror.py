@@ -9,19 +9,21 @@ import click
 
 from fetcher.cli import asking, early
 from fetcher.cli.interrupts import loading
+from fetcher.nursery.hiring import Nursery
 
 
 @click.command()
 @asking.where
 @asking.what
-def mirror(**given: Any) -> int:
+@click.pass_obj
+def mirror(begun: Nursery | None, /, **given: Any) -> int:
     """Fetch every image of the lists into DIR, and verify it.
 
     The same command again resumes. A LIST is a CSV or TSV file (also .gz), a .tar.gz with such
     files, or Parquet.
     """
     asked = asking.Asked(**given)
-    with early.nursery_of_workers() as nursery:
+    with early.at_hand(begun) as nursery:
         job = asked.job()
         with loading():
             from fetcher.cli.crewing import crewed  # noqa: PLC0415  it loads while this does

@@ -65,6 +65,8 @@ def loading(where: str, *numbers: int, arguments: tuple[str | Path, ...]) -> tup
         ("status", "sqlite3"),
         ("config show", "yaml"),
         ("plan LIST --to DIR", "fetcher.source"),
+        ("mirror LIST --to DIR", "fetcher.cli.early"),
+        ("mirror LIST --to DIR", "click"),
         ("mirror LIST --to DIR", "fetcher.cli.mirror"),
         ("mirror LIST --to DIR", "fetcher.config"),
         ("mirror LIST --to DIR", "fetcher.cli.crewing"),
