@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 
 from fetcher.config.keys import ROOT, Key, Named, Section, Table, Value, is_required
-from fetcher.config.schema import Config
+from fetcher.config.schema import Config, ConflictError
 from fetcher.config.units import Unit
 from fetcher.config.yamltext import KeyPath
 
@@ -51,7 +51,7 @@ class _Builder:
             return None
         try:
             return section.made(**values)
-        except ValueError as error:  # two of its values do not go together
+        except ConflictError as error:
             self.refused.append(Refusal(path, given, error))
             return None
 
