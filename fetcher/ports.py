@@ -385,7 +385,7 @@ class StagedRows(Struct, frozen=True):
     line: int
     """Of the first."""
     count: int
-    image: bytes
+    image: bytes | bytearray
 
     @property
     def through(self) -> int:

@@ -11,7 +11,9 @@ from hypothesis import settings
 from fetcher.demo.tls import Authority
 
 # Examples may be slow on a busy machine; a test never fails by the clock.
-settings.register_profile("default", deadline=None)
+settings.register_profile(
+    "default", deadline=None, max_examples=int(os.environ.get("TEST_EXAMPLES", "100"))
+)
 settings.load_profile("default")
 
 _CHECKOUT = Path(__file__).resolve().parent.parent

@@ -12,8 +12,7 @@ from contextlib import suppress
 from typing import Final
 
 from fetcher.aside.link import Link
-from fetcher.manifest.staging import Stager
-from fetcher.source.aside import read_aside
+from fetcher.source.aside import MakeStager, read_aside
 from fetcher.source.lists import ImageList
 
 _TURN: Final = 0.000_2
@@ -24,4 +23,13 @@ def read(end: socket.socket, image_list: ImageList) -> None:
     """Tell all of it; messages and replies are those of ``fetcher.source.aside``."""
     sys.setswitchinterval(_TURN)
     with end, suppress(BrokenPipeError, ConnectionResetError, EOFError):  # nobody wants it any more
-        read_aside(image_list, Stager, Link(end))
+        read_aside(image_list, stager(), Link(end))
+
+
+def stager() -> MakeStager | None:
+    """``None`` where the extensions that it needs were not made: then no row is staged."""
+    try:
+        from fetcher.manifest.staging import Stager  # noqa: PLC0415  see above
+    except ImportError:
+        return None
+    return Stager

@@ -75,11 +75,13 @@ class _Commands(click.Group):
 
 
 def _version(ctx: click.Context) -> NoReturn:
-    """Whether the extension is in force nothing else shows but the processor's time."""
-    from fetcher.digests import LANES  # noqa: PLC0415  most commands do without
+    """Whether the extensions are in force nothing else shows but the processor's time."""
+    from fetcher import lines  # noqa: PLC0415  most commands do without
+    from fetcher.digests import LANES  # noqa: PLC0415  likewise
 
     click.echo(f"fetcher, version {__version__}")
     click.echo(f"MD5 of {LANES} at a time" if LANES > 1 else "MD5 by hashlib, one after the other")
+    click.echo("lists by whole blocks" if lines.cut is not None else "lists row by row")
     ctx.exit()
 
 

@@ -16,6 +16,7 @@ from typing import Final
 
 from fetcher.killpoints import Point, reached
 from fetcher.manifest import (
+    beside,
     damage,
     listed,
     memories,
@@ -24,7 +25,6 @@ from fetcher.manifest import (
     runs,
     schema,
     shards,
-    staging,
     tallies,
 )
 from fetcher.manifest.auditing import Audit, AuditSettlement, AuditTerms
@@ -200,7 +200,7 @@ class Database:
     def import_staged(self, source_id: int, staged: StagedRows) -> RowTally:
         """The same as ``import_rows`` of the rows that were staged."""
         with damage.blamed(self._connection, self._path):
-            staging.lay_beside(self._connection, staged)
+            beside.lay(self._connection, staged)
         with self._transaction():
             now = int(self._wall())
             batch = self._importer.write_staged(source_id, staged, now)

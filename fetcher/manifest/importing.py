@@ -15,7 +15,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from fetcher.manifest import listed, staging
+from fetcher.manifest import beside, listed
 from fetcher.manifest.bulk import Bulk, Value
 from fetcher.manifest.extras import encode
 from fetcher.manifest.leasing import Leases
@@ -119,26 +119,26 @@ class Importer:
         source = self._sources.reading(source_id)
         if staged.line <= source.through_line:
             raise ValueError(f"line {staged.line} is not after {source.through_line}")
-        if not staging.write_assets(self._connection, self._next_id, now):
+        if not beside.write_assets(self._connection, now):
             first = self._sources.current.first_asset_id
-            if not self._sources.stands(source_id) and staging.confirm(
+            if not self._sources.stands(source_id) and beside.confirm(
                 self._connection, staged, source_id, source.layout_id, first
             ):
                 batch = Whole(confirmed=staged.count)
                 self._write_position(batch, source, staged.through)
                 return batch
-            rows = staging.rows(self._connection, staged.line)
+            rows = beside.rows(self._connection, staged.line)
             return self.write(source_id, rows, staged.through, now)
         self._connection.execute(
-            staging.PASSAGES, (self._next_id, source_id, staged.line, source.layout_id)
+            beside.PASSAGES, (self._next_id, source_id, staged.line, source.layout_id)
         )
         tallies = TallyChanges()
-        for subset, n, size in staging.counted(self._connection):
+        for subset, n, size in beside.counted(self._connection):
             tallies.shift((subset, PENDING, 0), n, size, 0)
         batch = Whole(new=staged.count)
         self._write_position(batch, source, staged.through)
         tallies.write(self._connection)
-        self._leases.offer(staging.first_by_host(self._connection, self._next_id))
+        self._leases.offer(beside.first_by_host(self._connection, self._next_id))
         return batch
 
     def apply(self, batch: Batch | Whole, source_id: int, through_line: int) -> None:

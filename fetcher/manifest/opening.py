@@ -8,7 +8,7 @@ from typing import Final
 
 from fetcher.errors import ManifestError
 from fetcher.killpoints import Point, reached
-from fetcher.manifest import damage, guard, passages, schema, staging
+from fetcher.manifest import beside, damage, guard, passages, schema
 
 _PRAGMAS: Final = (
     "trusted_schema = OFF",
@@ -33,7 +33,7 @@ def connect(path: Path, *, images_stored: bool = False, made: bool = True) -> sq
     was_there = damage.look_beside(path)
     connection = sqlite3.connect(path, isolation_level=None, cached_statements=_CACHED_STATEMENTS)
     try:
-        connection.execute(staging.BESIDE)  # the last thing to be attached
+        connection.execute(beside.BESIDE)  # the last thing to be attached
         guard.bound(connection)
         passages.teach(connection)
         for pragma in _PRAGMAS:

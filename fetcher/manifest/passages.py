@@ -13,41 +13,13 @@ from __future__ import annotations
 import csv
 import json
 import sqlite3
-from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate
-from typing import Final, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Final
 
 from fetcher.manifest.bulk import Bulk
 
 PAGE: Final = 4_030
 """Bytes of a text that still fit into a leaf of 4 KiB, with the other columns, and their sizes."""
-
-
-class Passage(NamedTuple):
-    first: int
-    """The first of its rows, among those that it was made of, from 1."""
-    rows: int
-    text: bytes
-
-
-def written(rows: Sequence[str], delimiter: str) -> Iterator[Passage]:
-    """The passages of rows, each of which is a row's further cells."""
-    # Only short texts are put together, and most of these are ASCII, which is the fastest by far.
-    ends = [0, *accumulate(map(len, rows))]
-    at = 0
-    while at < len(rows):
-        end = bisect_right(ends, ends[at] + PAGE, lo=at + 1) - 1
-        while ends[end] - ends[at] + end - at > PAGE:  # with the line feeds
-            end -= 1
-        end = max(end, at + 1)
-        while True:
-            text = (delimiter + "\n".join(rows[at:end])).encode()
-            if len(text) <= PAGE or end == at + 1:
-                break
-            end = max(at + 1, at + (end - at) * PAGE // len(text))
-        yield Passage(at + 1, end - at, text)
-        at = end
 
 
 def cells(text: str) -> list[list[str]]:

@@ -14,10 +14,11 @@ from typing import Any, Final, Protocol
 from msgspec import Struct
 
 from fetcher.errors import SourceError
+from fetcher.lines import Part
 from fetcher.model import BadRow, Row, SourceInfo
 from fetcher.ports import NameNumbers, NamesToNumber, StagedRows
 from fetcher.source.lists import ImageList
-from fetcher.source.ordinary import Cells, Places, Span
+from fetcher.source.ordinary import Places, Span
 from fetcher.source.table import Table
 
 FIRST: Final = 500
@@ -61,7 +62,7 @@ Message = Opened | Rows | NamesToNumber | StagedRows | TableRead | ListRead | Da
 class Stager(Protocol):
     """``fetcher.manifest.staging.Stager``."""
 
-    def stage(self, line: int, lines: Sequence[Cells]) -> StagedRows | None: ...
+    def stage(self, line: int, parts: Sequence[Part]) -> StagedRows | None: ...
 
     def close(self) -> None: ...
 
@@ -78,8 +79,8 @@ class Link(Protocol):
         """The reply to the last message."""
 
 
-def read_aside(image_list: ImageList, make_stager: MakeStager, link: Link) -> None:
-    """Tell all of a list."""
+def read_aside(image_list: ImageList, make_stager: MakeStager | None, link: Link) -> None:
+    """Tell all of a list; rows are staged if there is what they are staged by."""
     try:
         for table in image_list.tables(on_thread=True):
             link.send(Opened(table.info))
@@ -96,20 +97,21 @@ def read_aside(image_list: ImageList, make_stager: MakeStager, link: Link) -> No
 class _Telling:
     """One table on its way: what is gathered for the next message."""
 
-    def __init__(self, table: Table, make_stager: MakeStager, link: Link) -> None:
+    def __init__(self, table: Table, make_stager: MakeStager | None, link: Link) -> None:
         self._table = table
         self._make_stager = make_stager
         self._link = link
         self._rows: list[Row | BadRow] = []
         self._wanted = FIRST
-        self._span = Span(1, [])
+        self._spans: list[Span] = []
+        """One after the other, without a line between them."""
         self._stager: Stager | None = None
 
     def tell(self, after_line: int) -> None:
         try:
             for part in self._table.parts(after_line):
                 if not isinstance(part, Span):
-                    self._flush_span()
+                    self._flush_spans()
                     self._add(part)
                 elif self._stager is not None:
                     self._extend(part)
@@ -117,7 +119,7 @@ class _Telling:
                     for row in self._table.rows_of(part):
                         self._add(row)
         finally:  # what could be read is told before what is wrong
-            self._flush_span()
+            self._flush_spans()
             self._flush_rows()
             if self._stager is not None:
                 self._stager.close()
@@ -129,22 +131,24 @@ class _Telling:
 
     def _extend(self, span: Span) -> None:
         self._flush_rows()
-        if not self._span.lines:
-            self._span = Span(span.line, list(span.lines))
-        elif span.line == self._span.through + 1:
-            self._span.lines.extend(span.lines)
-        else:
-            self._flush_span()
-            self._span = Span(span.line, list(span.lines))
-        if len(self._span.lines) >= STAGED:
-            self._flush_span()
+        if self._spans and span.line != self._spans[-1].through + 1:
+            self._flush_spans()
+        self._spans.append(span)
+        if span.through - self._spans[0].line + 1 >= STAGED:
+            self._flush_spans()
 
-    def _flush_span(self) -> None:
-        span, self._span = self._span, Span(1, [])
-        if not span.lines or self._stager is None:
+    def _flush_spans(self) -> None:
+        spans, self._spans = self._spans, []
+        if not spans or self._stager is None:
             return
-        staged = self._stager.stage(span.line, span.lines)
-        self._link.send(Rows([*self._table.rows_of(span)]) if staged is None else staged)
+        staged = self._stager.stage(spans[0].line, [span.part for span in spans])
+        if staged is None:
+            rows: list[Row | BadRow] = []
+            for span in spans:
+                rows.extend(self._table.rows_of(span))
+            self._link.send(Rows(rows))
+        else:
+            self._link.send(staged)
 
     def _flush_rows(self) -> None:
         rows, self._rows = self._rows, []
@@ -152,7 +156,7 @@ class _Telling:
             return
         self._link.send(Rows(rows))
         ordinary = self._table.ordinary
-        if ordinary is not None and self._stager is None:
+        if ordinary is not None and self._make_stager is not None and self._stager is None:
             self._stager = self._make_stager(ordinary.places, ordinary.folder_subset, self._number)
         self._wanted = BATCH
 

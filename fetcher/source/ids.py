@@ -14,7 +14,7 @@ from pathlib import Path
 from fetcher.errors import SourceError
 from fetcher.source.columns import is_id_column
 from fetcher.source.streams import DamageError, read_chunks, unpacked
-from fetcher.source.text import blocks_of, record_reader
+from fetcher.source.text import NOTHING, blocks_of, record_reader
 
 
 def read_ids(path: str | os.PathLike[str]) -> frozenset[str]:
@@ -37,8 +37,8 @@ def read_ids(path: str | os.PathLike[str]) -> frozenset[str]:
 
 def _ids(file: Path) -> Iterator[str]:
     blocks = blocks_of(unpacked(read_chunks(file)))
-    first = next(blocks, "")
-    delimiter = "\t" if "\t" in first else ","
+    first = next(blocks, NOTHING)
+    delimiter = "\t" if "\t" in first.text else ","
     records = record_reader(chain([first], blocks), delimiter)
     at: int | None = None
     header = False

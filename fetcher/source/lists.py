@@ -43,7 +43,7 @@ from fetcher.source.streams import (
     unreadable,
 )
 from fetcher.source.table import RowMaker, Table, damaged, where
-from fetcher.source.text import blocks_of, record_reader, sample_records
+from fetcher.source.text import NOTHING, blocks_of, record_reader, sample_records
 from fetcher.source.values import are_decimal
 
 CHECK_BYTES: Final = 32 * 1024 * 1024
@@ -267,8 +267,8 @@ class ImageList:
     ) -> Table | list[str]:
         """The table, or the header that makes it none."""
         blocks = blocks_of(chunks)
-        first = next(blocks, "")
-        lead = first.lstrip("\r\n").partition("\n")[0].rstrip("\r")
+        first = next(blocks, NOTHING)
+        lead = first.text.lstrip("\r\n").partition("\n")[0].rstrip("\r")
         delimiter = "\t" if "\t" in lead or lead == TSV_HTTP_DATA else ","
         records = record_reader(chain([first], blocks), delimiter, quoted=lead != TSV_HTTP_DATA)
         try:
@@ -285,7 +285,7 @@ class ImageList:
             layout,
             self._selection,
             folder_subset=_folder_subset(member),
-            decimal_ids=layout.maybe_decimal and _has_decimal_ids(first, delimiter, layout),
+            decimal_ids=layout.maybe_decimal and _has_decimal_ids(first.text, delimiter, layout),
             delimiter=delimiter,
         )
         info = SourceInfo(str(self.path), member, layout.extra_names)

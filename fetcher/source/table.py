@@ -18,7 +18,7 @@ from fetcher.errors import SourceError
 from fetcher.model import BadRow, Expectation, Row, Selection, SourceInfo
 from fetcher.policy.paths import id_fault
 from fetcher.source.columns import Layout
-from fetcher.source.ordinary import Ordinary, Span, ordinary
+from fetcher.source.ordinary import Ordinary, Span, cells_of, ordinary
 from fetcher.source.streams import DamageError
 from fetcher.source.text import MAX_FIELD, RecordReader, Records
 from fetcher.source.values import RefusedError, hex_id, parse_md5, parse_size, url_id
@@ -87,7 +87,7 @@ class Table:
         """
         read = 0
         for _, record in self._numbered():
-            read += len(record.lines) if isinstance(record, Span) else 1
+            read += record.count if isinstance(record, Span) else 1
             if at_most is not None and read >= at_most:
                 return
 
@@ -141,11 +141,11 @@ class Table:
             yield from records
             return
         while not ordinary.hopeless:
-            while (text := records.ahead()) is not None:
-                span = ordinary.span(text, records.line_num + 1)
+            while (block := records.ahead()) is not None:
+                span = ordinary.span(block, records.line_num + 1)
                 if span is None:
                     break
-                records.skip(len(span.lines))
+                records.skip(span.count)
                 yield span
             if (record := next(records, None)) is None:
                 return
@@ -198,7 +198,7 @@ class RowMaker:
 
     def last_id(self, span: Span) -> str:
         assert self.ordinary is not None  # noqa: S101  likewise
-        return span.lines[-1][self.ordinary.places.id]
+        return cells_of(span.last)[0][self.ordinary.places.id]
 
     def make(self, line: int, record: list[str]) -> Row | BadRow | None:
         """``None`` if the selection does not want it."""

@@ -7,7 +7,7 @@ from typing import Final
 from unittest.mock import patch
 
 from fetcher.source.streams import DamageError
-from fetcher.source.text import NUL, SUBSTITUTE, blocks_of, record_reader
+from fetcher.source.text import NUL, SUBSTITUTE, Block, blocks_of, record_reader
 from scripts.fuzzing.laws import Choices, Target, require
 from scripts.fuzzing.lists import CHUNKS, TEXT_WORDS, TEXTS
 
@@ -28,7 +28,9 @@ def _blocks(data: bytes) -> None:
         patch("fetcher.source.text._MAX_LINE", longest),
     ):
         try:
-            blocks.extend(blocks_of(pieces))
+            for block in blocks_of(pieces):
+                blocks.append(block.text)
+                require(block.text.encode() == block.data, "a block's bytes are of another text")
         except DamageError:
             text = content[: _valid(content)].decode("utf-8-sig")
             whole = _lines(text + "\0")[:-1]
@@ -39,8 +41,8 @@ def _blocks(data: bytes) -> None:
             text = content.decode("utf-8-sig")
     text = text.replace(NUL, SUBSTITUTE)
     lines, kept = _lines(text), [_lines(block) for block in blocks]
-    for block in blocks[:-1]:
-        require(block.endswith(("\n", "\r")), "a block ends within a line")
+    for part in blocks[:-1]:
+        require(part.endswith(("\n", "\r")), "a block ends within a line")
     together = [line for block in kept for line in block]
     require(len(together) == len(lines), f"{len(lines)} lines became {len(together)}")
     for line, original in zip(together, lines, strict=True):
@@ -74,7 +76,7 @@ def _records(data: bytes) -> None:
     pieces = [content[at : at + chunk] for at in range(0, len(content), chunk)]
     with patch("fetcher.source.text.SAMPLE", sample):
         found = list(record_reader(blocks_of(pieces), delimiter, quoted=quoted))
-    whole = list(record_reader([text.removeprefix("\ufeff")], delimiter, quoted=quoted))
+    whole = list(record_reader([Block.of(text.removeprefix("\ufeff"))], delimiter, quoted=quoted))
     require(found == whole, "records depend on how the text came")
 
 

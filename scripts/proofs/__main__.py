@@ -14,6 +14,7 @@ import click
 from scripts.fuzzing import fuzzing
 from scripts.proofs import (
     auditing,
+    cutting,
     digesting,
     hashing,
     kill,
@@ -24,6 +25,7 @@ from scripts.proofs import (
     throttle,
     verifying,
 )
+from scripts.proofs.sanitizing import NoCompilerError
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -49,6 +51,20 @@ def prove_audit(*, image_list: Path, seeds: int, first: int) -> None:
     _end(holds=covered.holds)
 
 
+@prove.command("cuts")
+@click.option("--examples", type=click.IntRange(1), default=2_000, show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True)
+def prove_cuts(*, examples: int, seed: int) -> None:
+    """Build the extensions for lists with sanitizers; they pass their tests, with many examples."""
+    with _place() as place:
+        try:
+            report = cutting.prove(Path(place), examples=examples, seed=seed)
+        except NoCompilerError as trouble:
+            raise click.UsageError(f"it cannot be built: {trouble}") from trouble
+    click.echo(report.output, nl=False)
+    _end(holds=report.holds)
+
+
 @prove.command("digests")
 @click.option("--seconds", type=click.FloatRange(1), default=60, show_default=True)
 @click.option("--seed", type=int, default=1, show_default=True)
@@ -57,7 +73,7 @@ def prove_digests(*, seconds: float, seed: int) -> None:
     with _place() as place:
         try:
             report = digesting.prove(Path(place), seconds=seconds, seed=seed)
-        except digesting.NoCompilerError as trouble:
+        except NoCompilerError as trouble:
             raise click.UsageError(f"it cannot be built: {trouble}") from trouble
     click.echo(report.output, nl=False)
     _end(holds=report.holds)

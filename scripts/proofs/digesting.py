@@ -9,29 +9,19 @@ vectors that runs here, as whole bodies and as pieces, and some of them to two t
 from __future__ import annotations
 
 import hashlib
-import importlib.machinery
-import importlib.util
-import os
 import random
-import shlex
-import subprocess
 import sys
-import sysconfig
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from mmap import MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, mmap
 from pathlib import Path
 from typing import Final, Protocol, cast
 
 from fetcher.digests import Digests
+from scripts.proofs.sanitizing import ROOT, Report, build, loaded, watched
 
-SOURCE: Final = Path(__file__).parents[2] / "fetcher" / "digests" / "c" / "lanes.c"
-_BUILD: Final = (
-    "-shared -fPIC -g -O2 -fno-omit-frame-pointer -Wall -Wextra -Wconversion -Werror "
-    "-fsanitize=address,undefined -fno-sanitize-recover=all"
-)
+SOURCE: Final = ROOT / "fetcher" / "digests" / "c" / "lanes.c"
 _EDGES: Final = (0, 1, 55, 56, 57, 63, 64, 65, 119, 120, 121, 127, 128, 129)
 _MOST: Final = 80
 """Bodies in company."""
@@ -39,49 +29,11 @@ LARGE: Final = (1 << 32) + 71
 """Bytes: more than 32 bits can count."""
 
 
-class NoCompilerError(Exception):
-    """There is none, or it cannot build this."""
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    output: str
-    """What the child says: what it did, or what broke."""
-    holds: bool
-
-
 def prove(place: Path, *, seconds: float, seed: int) -> Report:
     """Raises ``NoCompilerError``."""
-    compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")[:1]
     module = place / "_lanes.so"
-    include = f"-I{sysconfig.get_paths()['include']}"
-    _output([*compiler, *_BUILD.split(), include, str(SOURCE), "-o", str(module)])
-    watcher = _output([*compiler, "-print-file-name=libasan.so"]).strip()
-    child = subprocess.run(  # noqa: S603  this very program
-        [sys.executable, "-P", "-m", __name__, str(module), str(seconds), str(seed)],
-        env=os.environ
-        | {
-            "LD_PRELOAD": watcher,
-            "PYTHONMALLOC": "malloc",  # not blocks of the interpreter's own, side by side
-            "ASAN_OPTIONS": "detect_leaks=0",  # the interpreter's
-            "UBSAN_OPTIONS": "print_stacktrace=1",
-        },
-        cwd=SOURCE.parents[3],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return Report(child.stdout + child.stderr, child.returncode == 0)
-
-
-def _output(command: Sequence[str]) -> str:
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  a compiler
-    except OSError as error:
-        raise NoCompilerError(f"{command[0]}: {error.strerror}") from error
-    if done.returncode:
-        raise NoCompilerError(done.stderr)
-    return done.stdout
+    build(SOURCE, module)
+    return watched(__name__, str(module), str(seconds), str(seed))
 
 
 # In the child.
@@ -132,15 +84,6 @@ class Lanes(Digests, Protocol):
     def digest_in(self, width: int, bodies: Sequence[bytes], /) -> list[bytes]: ...
 
 
-def _loaded(path: str) -> Lanes:
-    loader = importlib.machinery.ExtensionFileLoader("_lanes", path)
-    spec = importlib.util.spec_from_loader("_lanes", loader)
-    assert spec is not None  # noqa: S101  there is a loader
-    module = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
-    return cast("Lanes", module)
-
-
 def _is_right_when_large(digests: Digests) -> bool:
     """Of zeros that take no memory: nothing is written to them."""
     with mmap(-1, LARGE, flags=MAP_PRIVATE | MAP_ANONYMOUS, prot=PROT_READ) as body:
@@ -153,7 +96,7 @@ def _is_right_when_large(digests: Digests) -> bool:
 
 
 def main(path: str, seconds: float, seed: int) -> None:
-    lanes = _loaded(path)
+    lanes = cast("Lanes", loaded("_lanes", path))
     rng = random.Random(seed)  # noqa: S311  decides no secrets
     if not _is_right_when_large(lanes):
         sys.exit("a body of more than 4 GiB")

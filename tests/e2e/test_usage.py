@@ -15,7 +15,7 @@ from typing import Final
 
 import pytest
 
-from fetcher import __version__
+from fetcher import __version__, lines
 from fetcher.demo.steps import Answer, Picture, html, throttled
 from fetcher.digests import LANES
 from scripts.proofs import laws, mirrors
@@ -367,12 +367,13 @@ def test_every_command_is_told_in_a_whole_sentence() -> None:
 
 
 def test_version() -> None:
-    """Where no compiler was at hand the extension is missing, and this is where it shows."""
+    """Where no compiler was at hand the extensions are missing, and this is where it shows."""
     done = fetcher("--version")
-    version, digests = done.out.splitlines()
+    version, digests, lists = done.out.splitlines()
     assert (done.code, version, done.err) == (0, f"fetcher, version {__version__}", "")
     by_lanes, by_hashlib = f"MD5 of {LANES} at a time", "MD5 by hashlib, one after the other"
     assert digests == (by_lanes if LANES > 1 else by_hashlib)
+    assert lists == ("lists by whole blocks" if lines.cut else "lists row by row")
 
 
 # Which setting wins.

@@ -12,9 +12,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fetcher.manifest.migrations.m11_passages import STATEMENTS
-from fetcher.manifest.passages import PAGE, WRONG, cells, put, written
+from fetcher.manifest.passages import PAGE, WRONG, cells, put
+from tests.lines.cutting import _lines
 
-CELLS = st.text(st.characters(exclude_characters="\r\n\0", exclude_categories=["Cs"]), max_size=30)
+CELLS = st.text(st.characters(exclude_characters='"\r\n\0', exclude_categories=["Cs"]), max_size=30)
 ROWS = st.integers(1, 4).flatmap(
     lambda width: st.lists(
         st.lists(CELLS, min_size=width, max_size=width), min_size=1, max_size=400
@@ -22,10 +23,16 @@ ROWS = st.integers(1, 4).flatmap(
 )
 
 
-def line(row: Sequence[str], delimiter: str) -> str:
+def passages(rows: Sequence[Sequence[str]], delimiter: str) -> list[tuple[int, int, str]]:
+    """Of rows that have nothing else."""
     text = io.StringIO()
-    csv.writer(text, delimiter=delimiter, lineterminator="").writerow(row)
-    return text.getvalue()
+    csv.writer(text, delimiter=delimiter, lineterminator="\n").writerows(rows)
+    written = text.getvalue().encode()
+    cuts = _lines.cut(written, b"x" * len(rows[0]), delimiter)
+    assert cuts is not None
+    found: list[tuple[int, int, str]]
+    found = _lines.passages([(written, cuts)], 1, (0,), delimiter, '""', PAGE)
+    return found
 
 
 @given(rows=ROWS, delimiter=st.sampled_from([",", "\t"]), times=st.integers(1, 40))
@@ -33,18 +40,17 @@ def line(row: Sequence[str], delimiter: str) -> str:
 @example([["x" * 3_000], ["é" * 30]], ",", 20)
 def test_there_and_back(rows: list[list[str]], delimiter: str, times: int) -> None:
     rows *= times
-    passages = list(written([line(row, delimiter) for row in rows], delimiter))
-    assert [row for passage in passages for row in cells(passage.text.decode())] == rows
-    at = 1
-    for passage in passages:
-        assert passage.first == at
-        at += passage.rows
-        assert passage.rows == 1 or len(passage.text) <= PAGE
+    found = passages(rows, delimiter)
+    assert [row for *_, text in found for row in cells(text)] == rows
+    assert [first for first, *_ in found] == [
+        1 + sum(count for _, count, _ in found[:n]) for n in range(len(found))
+    ]
+    assert all(count == 1 or len(text.encode()) <= PAGE for _, count, text in found)
 
 
 def test_pages_are_full() -> None:
-    passages = list(written(["é" + "x" * 150] * 1_000, ","))
-    assert all(len(passage.text) > PAGE - 2 * 153 for passage in passages[:-1])
+    found = passages([["é" + "x" * 150]] * 1_000, ",")
+    assert all(len(text.encode()) > PAGE - 153 for *_, text in found[:-1])
 
 
 def test_a_text_of_one_page_is_one_page() -> None:

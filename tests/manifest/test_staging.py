@@ -15,13 +15,16 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fetcher.manifest import listed, staging
+from fetcher.lines import Part
+from fetcher.lines import cut as lines_cut
+from fetcher.manifest import beside, listed
 from fetcher.manifest.database import Database
-from fetcher.manifest.staging import Stager
 from fetcher.model import Expectation, Row, RowTally, SourceInfo, State
 from fetcher.ports import StagedRows
 from tests.conformance.manifest_suite import outcome
 from tests.manifest.opened import check_laws, database, dump, lease
+
+staging = pytest.importorskip("fetcher.manifest.staging", reason="extensions not built")
 
 INFO = SourceInfo("/list.csv", None, ("License", "Title"))
 LICENCE = "https://licences.test/100%/"
@@ -30,7 +33,7 @@ MD5S = ("", "mR0ynQmMtzRZwuGDcuPnZA==", "1B2M2Y8AsgTpgAmY7PhCfg==")
 
 
 class Places(NamedTuple):
-    """As ``fetcher.source.ordinary`` has them."""
+    """As ``fetcher.source.ordinary`` has them; of ``KINDS``."""
 
     id: int = 0
     subset: int | None = 1
@@ -42,6 +45,19 @@ class Places(NamedTuple):
     columns: int = 1
     apart: tuple[int, int] | None = (6, 0)
     delimiter: str = ","
+    width: int = 8
+
+
+KINDS = b"isundlx"
+
+
+def part_of(lines: Sequence[tuple[str, ...]], kinds: bytes = KINDS) -> Part:
+    """What ``line`` has made, as it would be in a list; the origin is in none."""
+    written = "".join(",".join((*cells[:3], *cells[4:])) + "\n" for cells in lines).encode()
+    assert lines_cut is not None
+    cuts = lines_cut(written, kinds, ",")
+    assert cuts is not None
+    return written, cuts
 
 
 def line(
@@ -88,8 +104,11 @@ def rows_of(first: int, lines: Sequence[tuple[str, ...]]) -> list[Row]:
 def staged_by(
     manifest: Database, first: int, lines: Sequence[tuple[str, ...]]
 ) -> StagedRows | None:
-    with closing(Stager(Places(), "", manifest.number_names)) as stager:
-        return stager.stage(first, lines)
+    middle = len(lines) // 2
+    parts = [part_of(some) for some in (lines[:middle], lines[middle:]) if some]
+    with closing(staging.Stager(Places(), "", manifest.number_names)) as stager:
+        ready: StagedRows | None = stager.stage(first, parts)
+        return ready
 
 
 @contextmanager
@@ -146,12 +165,15 @@ def test_the_same_as_one_by_one(batches: list[list[tuple[str, ...]]]) -> None:
 
 
 def test_rows_without_subset_size_and_digest() -> None:
-    lines = [("a1", "https://a.one.test/1", "https://a.one.test")]
-    places = Places(0, None, 1, 2, None, None, (), 0, None)
+    assert lines_cut is not None
+    text = b"a1,https://a.one.test/1\n"
+    cuts = lines_cut(text, b"iu", ",")
+    assert cuts is not None
+    places = Places(0, None, 1, 2, None, None, (), 0, None, width=3)
     with opened() as manifest:
         manifest.begin_source(INFO, "1")
-        with closing(Stager(places, "validation", manifest.number_names)) as stager:
-            ready = stager.stage(2, lines)
+        with closing(staging.Stager(places, "validation", manifest.number_names)) as stager:
+            ready = stager.stage(2, [(text, cuts)])
         assert ready is not None
         manifest.import_staged(1, ready)
         (asset,) = lease(manifest)
@@ -269,8 +291,8 @@ def test_no_statement_walks_over_a_table() -> None:
     with opened() as manifest:
         ready = staged_by(manifest, 2, [line(1)])
         assert ready is not None
-        staging.lay_beside(manifest._connection, ready)
-        for sql in (staging.ASSETS, staging.PASSAGES, staging.CONFIRMED, staging.SEEN):
+        beside.lay(manifest._connection, ready)
+        for sql in (beside.ASSETS, beside.PASSAGES, beside.CONFIRMED, beside.SEEN):
             given = [None] * max(map(int, re.findall(r"\?(\d)", sql)))
             steps = manifest._connection.execute("EXPLAIN QUERY PLAN " + sql, given)
             scans = [step[-1] for step in steps if step[-1].startswith("SCAN")]

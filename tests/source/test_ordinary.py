@@ -16,7 +16,7 @@ from fetcher.source import ColumnNames, open_list
 from fetcher.source.columns import resolve
 from fetcher.source.ordinary import Span, ordinary
 from fetcher.source.table import RowMaker, Table
-from fetcher.source.text import MAX_FIELD, record_reader
+from fetcher.source.text import MAX_FIELD, Block, record_reader
 from tests.source.samples import MD5, SAMPLE, V1_V5, csv_text, real_rows, write
 
 HEADER = "ImageID,Author,OriginalURL,Subset,OriginalSize,Title,OriginalMD5,Rotation"
@@ -69,7 +69,7 @@ LINES = st.lists(
 
 def table_of(blocks: Sequence[str], *, looked_at: bool, selection: Selection) -> Table:
     """Of blocks of whole lines; with ``looked_at``, every row goes the long way."""
-    records = record_reader(blocks, ",")
+    records = record_reader(map(Block.of, blocks), ",")
     layout = resolve(next(records), ColumnNames(), "a list")
     assert layout is not None
     maker = RowMaker(layout, selection)
