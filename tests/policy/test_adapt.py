@@ -121,6 +121,7 @@ def test_a_healthy_host_gets_its_whole_budget_back(budget: HostBudget, steps: li
 
 @given(BUDGETS, STEPS, st.floats(0.0, 1e6))
 @example(HostBudget(0.0625, 1, 1, adapt=True), [Step(0.0, 0.0, 1, Health.REFUSED)], 0.0)
+@example(HostBudget(13.0, 1, 9, adapt=True), [Step(0.0, 0.0, 1, Health.HEALTHY)], 0.0)
 def test_what_is_remembered_binds_less_with_age_and_never_breaks_the_budget(
     budget: HostBudget, steps: list[Step], age: float
 ) -> None:
@@ -145,7 +146,8 @@ def test_what_is_remembered_binds_less_with_age_and_never_breaks_the_budget(
         assert 1 <= one.concurrency <= budget.concurrency
         assert one.rate == math.inf or one.rate <= cap
     if younger.lowered and older.lowered and younger.spaced and older.spaced:
-        assert older.rate >= younger.rate
+        # What is forgotten leaves an unknown host, whose rate is approached.
+        assert older.rate >= min(younger.rate, adapt.FIRST_RATE)
     if age == 0 and adaptive.spaced and adaptive.lowered:
         assert younger.rate == pytest.approx(adaptive.rate)
 
