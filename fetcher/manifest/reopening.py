@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from fetcher.manifest.schema import ROOM
-from fetcher.manifest.states import FOUND, PENDING, STATE_IDS, STATES
+from fetcher.manifest.states import IS_FOUND, PENDING, STATE_IDS, STATES
 from fetcher.manifest.tallies import STORED_BYTES, TallyChanges
 from fetcher.model import State
 from fetcher.policy.reopening import Reopening
@@ -125,11 +125,7 @@ def reopen_found(
     """Put back what audits found there and did not keep, in one slice of the assets. ``selected``
     is a condition on them. Call it within a transaction.
     """
-    states = ", ".join(map(str, FOUND))
-    where = (
-        f"a.path IS NULL AND a.state IN ({states}) AND a.asset_id > ? AND a.asset_id <= ? "
-        f"AND {selected}"
-    )
+    where = f"a.path IS NULL AND a.{IS_FOUND} AND a.asset_id > ? AND a.asset_id <= ? AND {selected}"
     return _reopen(connection, where, bounds, now, by="INDEXED BY found_not_stored")
 
 

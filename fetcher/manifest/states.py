@@ -23,3 +23,5 @@ PENDING: Final = STATE_IDS[State.PENDING]
 VERIFIED: Final = STATE_IDS[State.VERIFIED]
 FOUND: Final = tuple(STATE_IDS[s] for s in (State.VERIFIED, State.UNVERIFIED, State.ALIVE))
 """States of images that are there; without a path, nobody has kept them."""
+IS_FOUND: Final = f"state BETWEEN {min(FOUND)} AND {max(FOUND)}"
+"""The same in SQL; ``found_not_stored`` is an index for just these words."""

@@ -300,6 +300,16 @@ def test_no_statement_walks_over_a_table() -> None:
             assert set(scans) <= {"SCAN r", "SCAN rows", *STAGED}, sql
 
 
+def test_no_row_costs_a_table_of_its_own() -> None:
+    """As one did for which an index asked ``state IN (1, 2, 3)``."""
+    with opened() as manifest:
+        ready = staged_by(manifest, 2, [line(1)])
+        assert ready is not None
+        beside.lay(manifest._connection, ready)
+        steps = manifest._connection.execute("EXPLAIN " + beside.ASSETS, (0,)).fetchall()
+        assert "OpenEphemeral" not in {step[1] for step in steps}
+
+
 def test_a_list_that_is_as_it_was_is_not_looked_at_row_by_row() -> None:
     with opened() as manifest:
         manifest.begin_source(INFO, "1")

@@ -20,6 +20,7 @@ from fetcher.manifest.migrations import (
     m9_checks_and_runs,
     m10_past_files,
     m11_passages,
+    m12_found_index,
 )
 
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = tuple(
@@ -36,6 +37,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = tuple(
         m9_checks_and_runs,
         m10_past_files,
         m11_passages,
+        m12_found_index,
     )
 )
 """By version: those at ``index`` lead from that version to the next."""
