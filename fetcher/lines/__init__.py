@@ -29,7 +29,8 @@ class Cut(Protocol):
     u   a URL of http or https, printable ASCII without     one cut, and one of its
         quotes, commas and spaces; before its path it is    scheme and authority
         in lower case, and names no user
-    n   a number of up to 15 digits, or nothing             one cut
+    n   a number of up to 15 digits, the first of which is  one cut
+        not 0, or nothing
     d   an MD5 as every encoder writes it in base64, or
         nothing
     l   anything on one line; in quotes, that is without

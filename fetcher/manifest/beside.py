@@ -78,17 +78,19 @@ def lay(connection: sqlite3.Connection, staged: StagedRows) -> None:
     connection.deserialize(staged.image, name=SCHEMA)
 
 
-def write_assets(connection: sqlite3.Connection, now: int) -> bool:
-    """Whether all rows are new, and are now the assets behind those that there were; if not,
-    nothing is written. In a transaction that has written nothing yet.
+def write_assets(connection: sqlite3.Connection, first_id: int, count: int, now: int) -> bool:
+    """Whether all ``count`` rows are new, and now the assets from ``first_id`` on, behind all that
+    there were; if not, nothing is written. In a transaction that has written nothing yet.
     """
     try:
-        connection.execute(ASSETS, (now,))
+        written = connection.execute(ASSETS, (now,))
     except sqlite3.IntegrityError as error:
         if error.sqlite_errorname != "SQLITE_CONSTRAINT_UNIQUE":  # else an id is known
             raise
         connection.execute("BEGIN IMMEDIATE")  # another one in the place of that
         return False
+    if written.lastrowid != first_id - 1 + count:
+        raise RuntimeError(f"the last asset is {written.lastrowid}: {count} from {first_id} on")
     return True
 
 

@@ -119,7 +119,7 @@ class Importer:
         source = self._sources.reading(source_id)
         if staged.line <= source.through_line:
             raise ValueError(f"line {staged.line} is not after {source.through_line}")
-        if not beside.write_assets(self._connection, now):
+        if not beside.write_assets(self._connection, self._next_id, staged.count, now):
             first = self._sources.current.first_asset_id
             if not self._sources.stands(source_id) and beside.confirm(
                 self._connection, staged, source_id, source.layout_id, first

@@ -41,6 +41,10 @@ _PAGE: Final = 8192
 """Bytes: a batch has some fifty leaves, and up to eight hundred have room below one root."""
 _PAGES: Final = slice(28, 32)
 """Where a database says how many pages it has (sqlite.org/fileformat2.html, 1.3.7)."""
+_RESERVED: Final = 20
+"""Where, how many bytes at the end of each are not SQLite's (1.3.4)."""
+_LARGE: Final = 4 << 20
+"""Bytes of the small tables, when they are."""
 _REMEMBERED: Final = 65_536
 """Names of one kind whose number is, at most."""
 _REPEATS: Final = 4
@@ -100,6 +104,9 @@ class Stager:
         self._hosts: dict[str, int] = {}
         self._subsets: dict[str, int] = {}
         self._texts: dict[str, int] = {}
+        self._open()
+
+    def _open(self) -> None:
         self._connection = sqlite3.connect(":memory:", isolation_level=None)
         for pragma in ("journal_mode = OFF", f"page_size = {_PAGE}", "auto_vacuum = NONE"):
             self._connection.execute(f"PRAGMA {pragma}")
@@ -114,7 +121,8 @@ class Stager:
 
     def stage(self, line: int, parts: Sequence[Part]) -> StagedRows | None:
         """The rows of ``parts``, the first of which is ``line``; ``None`` if there is a URL among
-        them that cannot be asked for, one licence after another, or a row as long as a page.
+        them that cannot be asked for, one licence after another, or a row as long as a page; and
+        where SQLite was built to leave bytes of each page to itself.
         """
         at = self._places
         origins, origin_of = self._tally(parts, at.origin)
@@ -150,6 +158,8 @@ class Stager:
             None if at.md5 is None else ("?", at.md5),
             (subset_of, subset_numbers),
         )
+        if small[_RESERVED] != 0:
+            return None
         laid = _pages.lay(parts, at.width, columns, _PAGE, len(small) // _PAGE + 1)
         if laid is None:
             return None
@@ -189,7 +199,11 @@ class Stager:
             self._connection.execute(f"DELETE FROM {name}")  # noqa: S608  one of ours
             self._connection.executemany(_INSERT[name], rows)
         self._connection.execute("COMMIT")
-        return self._connection.serialize()
+        image = self._connection.serialize()
+        if len(image) > _LARGE:  # pages that are free again stay in it
+            self._connection.close()
+            self._open()
+        return image
 
     def _passages(
         self, parts: Sequence[Part], numbers: Sequence[int], number_of: bytes

@@ -27,6 +27,8 @@ BATCH: Final = 1_000
 """Rows that are committed together: some ten milliseconds of work."""
 STAGED: Final = 2_500
 """The same of rows that were staged."""
+STAGED_BYTES: Final = 4 << 20
+"""Of lines so long that they are fewer: several times this is held in each of two processes."""
 
 
 class Opened(Struct, frozen=True):
@@ -105,6 +107,8 @@ class _Telling:
         self._wanted = FIRST
         self._spans: list[Span] = []
         """One after the other, without a line between them."""
+        self._bytes = 0
+        """Of their texts."""
         self._stager: Stager | None = None
 
     def tell(self, after_line: int) -> None:
@@ -134,11 +138,12 @@ class _Telling:
         if self._spans and span.line != self._spans[-1].through + 1:
             self._flush_spans()
         self._spans.append(span)
-        if span.through - self._spans[0].line + 1 >= STAGED:
+        self._bytes += len(span.part[0])
+        if span.through - self._spans[0].line + 1 >= STAGED or self._bytes >= STAGED_BYTES:
             self._flush_spans()
 
     def _flush_spans(self) -> None:
-        spans, self._spans = self._spans, []
+        spans, self._spans, self._bytes = self._spans, [], 0
         if not spans or self._stager is None:
             return
         staged = self._stager.stage(spans[0].line, [span.part for span in spans])

@@ -198,9 +198,10 @@ def _decoded(chunks: Iterable[bytes]) -> Iterator[Block]:
             text = decoder.decode(data)
             data, held = held + data, decoder.getstate()[0]  # what is not a character yet
             data = data[: len(data) - len(held)]
+            if first and data:
+                data, first = data.removeprefix(codecs.BOM_UTF8), False
             if text:
-                yield Block(text, data.removeprefix(codecs.BOM_UTF8) if first else data)
-                first = False
+                yield Block(text, data)
         decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
         yield Block.of(error.object[: error.start].decode("utf-8"))

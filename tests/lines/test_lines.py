@@ -97,6 +97,14 @@ def test_what_are_no_parts(part: Any) -> None:
         _lines.passages([PART, part], WIDTH, (TITLE,), ",", "", 100)
 
 
+def test_a_sum_that_has_no_room() -> None:
+    most = ("a", "https://a/", "", "9" * 15)
+    told, _ = _lines.tally(parts_of([most] * 9_223, KINDS), WIDTH, ID, SIZE)
+    assert told == [("a", 0, 9_223, 9_223 * (10**15 - 1))]
+    with pytest.raises(OverflowError):
+        _lines.tally(parts_of([most] * 9_224, KINDS), WIDTH, ID, SIZE)
+
+
 @pytest.mark.parametrize("place", [WIDTH, -2, 1 << 40])
 def test_what_lines_do_not_have(place: int) -> None:
     with pytest.raises(IndexError):

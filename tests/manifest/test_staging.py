@@ -241,11 +241,59 @@ def test_what_breaks_another_rule_is_not_taken_for_a_known_id() -> None:
         manifest.import_staged(1, ready)
         ready = staged_by(manifest, 3, [line(2)])
         assert ready is not None
-        manifest._importer._next_id = 1  # which is taken
+        manifest._connection.execute(
+            "INSERT INTO passages VALUES (2, 1, 1, 9, 1, NULL, NULL, ',')"  # which is taken then
+        )
         manifest._importer.write = None  # type: ignore[method-assign, assignment]
         with pytest.raises(sqlite3.IntegrityError):
             manifest.import_staged(1, ready)
         assert len(known(manifest)["assets"]) == 1
+
+
+@pytest.mark.parametrize("wrong", [1, 5])
+def test_assets_that_get_other_numbers_than_they_should(wrong: int) -> None:
+    with opened() as manifest:
+        manifest.begin_source(INFO, "1")
+        ready = staged_by(manifest, 2, [line(1)])
+        assert ready is not None
+        manifest.import_staged(1, ready)
+        ready = staged_by(manifest, 3, [line(2)])
+        assert ready is not None
+        manifest._importer._next_id = wrong
+        with pytest.raises(RuntimeError, match="last asset is 2"):
+            manifest.import_staged(1, ready)
+        assert len(known(manifest)["assets"]) == 1
+
+
+def test_a_large_batch_leaves_no_room_in_those_after_it() -> None:
+    long = [line(n, title="x" * 20_000) for n in range(1_000)]
+    with (
+        opened() as manifest,
+        closing(staging.Stager(Places(), "", manifest.number_names)) as stager,
+    ):
+        assert len(stager.stage(2, [part_of(long)]).image) > 20_000_000
+        for first in (1002, 1003):
+            (again,) = rows = [line(first)]
+            ready = stager.stage(first, [part_of(rows)])
+            assert len(ready.image) < 100_000
+            assert again == rows[0]
+        manifest.begin_source(INFO, "1")
+        manifest.import_staged(1, ready)
+        assert [asset.image_id for asset in lease(manifest)] == [line(1003)[0]]
+
+
+def test_pages_of_which_sqlite_keeps_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the one of some systems does: what would be laid out is damaged to it."""
+    with opened() as manifest:
+        small = staging.Stager._small_tables
+
+        def reserving(self: Any, **tables: Any) -> bytes:
+            image = bytearray(small(self, **tables))
+            image[20] = 12
+            return bytes(image)
+
+        monkeypatch.setattr(staging.Stager, "_small_tables", reserving)
+        assert staged_by(manifest, 2, [line(1)]) is None
 
 
 @settings(max_examples=100)

@@ -8,9 +8,10 @@ from base64 import b64encode
 from collections.abc import Iterator
 from itertools import chain, pairwise, repeat
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fetcher.model import BadRow, Row, Selection, SourceInfo
@@ -353,6 +354,21 @@ def test_what_is_written_is_read_in_any_chunks(
     assert got == [(f"id{number}", pair) for number, pair in enumerate(titles)]
     resumed = list(table_of(in_chunks(data, cuts)).rows(after))
     assert resumed == [row for row in rows if row.line > after]
+
+
+@given(
+    text=st.text("a雨\n\r\ufeff", max_size=9),
+    bom=st.booleans(),
+    cuts=st.lists(st.integers(0, 30), max_size=6),
+)
+@example(text="\ufeffa\n", bom=True, cuts=[3])
+@example(text="a\n雨\n", bom=True, cuts=[1, 2, 6])
+def test_blocks_have_the_bytes_of_their_text(text: str, *, bom: bool, cuts: list[int]) -> None:
+    data = text.encode("utf-8-sig" if bom else "utf-8")
+    with patch("fetcher.source.text.SAMPLE", 1):
+        blocks = list(blocks_of(in_chunks(data, cuts)))
+    assert all(block.text.encode() == block.data for block in blocks)
+    assert "".join(block.text for block in blocks) == data.decode("utf-8-sig")
 
 
 @given(st.lists(st.integers(0, 400), max_size=20))

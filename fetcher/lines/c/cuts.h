@@ -20,6 +20,10 @@
 
 enum { WIDEST = 64 }; /* cuts of a line */
 
+/* Offsets and counts of 32 bits are compared, and multiplied, without a further look. Elsewhere this
+   does not compile, which is as good as no compiler. */
+_Static_assert(sizeof(Py_ssize_t) >= 8, "made for 64 bits");
+
 typedef struct {
     uint32_t start, end;
 } Cut;
@@ -106,7 +110,7 @@ static int parts_have(const Parts *parts, Py_ssize_t place)
     return 0;
 }
 
-/* The number in up to 15 digits, as cut() lets pass; other bytes are not looked for. */
+/* The number in up to 15 digits, which is what cut() lets pass. */
 static int64_t number_of(const char *digits, size_t count)
 {
     int64_t number = 0;

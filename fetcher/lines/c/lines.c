@@ -280,11 +280,17 @@ static Py_ssize_t tell(const Parts *parts, Py_ssize_t place, Py_ssize_t sizes, P
                 if (code == count)
                     told[count++] = (Told){text, length, row, 0, 0};
             }
-            codes[row] = (uint32_t)code;
+            codes[row] = (uint32_t)code; /* texts of 4 GiB have fewer lines */
             told[code].rows++;
-            if (sizes >= 0)
-                told[code].size += number_of(part->text + cuts[sizes].start,
-                                             cuts[sizes].end - cuts[sizes].start);
+            if (sizes < 0)
+                continue;
+            const int64_t size = number_of(part->text + cuts[sizes].start,
+                                           cuts[sizes].end - cuts[sizes].start);
+            if (told[code].size > INT64_MAX - size) {
+                PyErr_SetString(PyExc_OverflowError, "a sum of more than 63 bits");
+                return -1;
+            }
+            told[code].size += size;
         }
     return count;
 }

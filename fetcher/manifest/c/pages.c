@@ -6,7 +6,7 @@
    leaves, and the page above them, which is the table's root. Rows are numbered from 1.
 
    A leaf has its cells at its end, the last one first, and at its front the offsets of all in the
-   order of their rows. What would not fit into a leaf by itself, or into one root, is refused: it
+   order of their rows. No byte of a page is reserved: all of it is of use (the U of that text). What would not fit into a leaf by itself, or into one root, is refused: it
    can come in by way of SQLite.
 
    Only the stable interface of Python 3.11 is used. There is no state. */
@@ -20,7 +20,7 @@ enum {
     LEAF_HEADER = 8,
     LEAST_PAGE = 512,
     MOST_PAGE = 32768, /* offsets of 65536 would have to be written as 0 */
-    BESIDE = 35,       /* bytes of a leaf that a record which is whole leaves free, at least */
+    BESIDE = 35,       /* a record of more than U - 35 bytes is not kept whole (section 1.6) */
     VARINT = 9,
     MOST_COLUMNS = 16,
 };
@@ -310,8 +310,9 @@ static PyObject *module_lay(PyObject *Py_UNUSED(module), PyObject *arguments)
     if (!PyArg_ParseTuple(arguments, "OnO!nn", &given, &width, &PyTuple_Type, &kinds, &page,
                           &first))
         return NULL;
-    if (page < LEAST_PAGE || page > MOST_PAGE || first < 2 || first > UINT32_MAX / 2) {
-        PyErr_SetString(PyExc_ValueError, "no such page");
+    if (page < LEAST_PAGE || page > MOST_PAGE || (page & (page - 1)) || first < 2 ||
+        first > UINT32_MAX / 2) {
+        PyErr_SetString(PyExc_ValueError, "pages of no such size, or number");
         return NULL;
     }
     if (parts_of(given, width, &parts) < 0 || columns_of(kinds, &parts, &columns) < 0)
