@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,9 @@ settings.register_profile(
     "default", deadline=None, max_examples=int(os.environ.get("TEST_EXAMPLES", "100"))
 )
 settings.load_profile("default")
+
+# Whoever runs tests under nohup has it ignored, and so have the programs that they start.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 _CHECKOUT = Path(__file__).resolve().parent.parent
 SAMPLE = Path(os.environ.get("FETCHER_SAMPLE_DATA", _CHECKOUT.parent / "shared" / "data"))
