@@ -9,7 +9,9 @@ import pytest
 
 from fetcher.lines import Part
 
-_lines = pytest.importorskip("fetcher.lines._lines", reason="the extension is not built here")
+_lines = pytest.importorskip(
+    "fetcher.lines._lines", reason="the extension is not built here", exc_type=ImportError
+)
 
 
 def cells(text: str, kinds: str, delimiter: str = ",") -> list[tuple[str, ...]] | None:

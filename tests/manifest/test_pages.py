@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from fetcher.lines import Part
 from tests.lines.cutting import _lines, parts_of, width_of
 
-_pages = pytest.importorskip("fetcher.manifest._pages", reason="the extension is not built here")
+_pages = pytest.importorskip(
+    "fetcher.manifest._pages", reason="the extension is not built here", exc_type=ImportError
+)
 
 KINDS = "ilnd"
 WIDTH = width_of(KINDS)

@@ -24,7 +24,9 @@ from fetcher.ports import StagedRows
 from tests.conformance.manifest_suite import outcome
 from tests.manifest.opened import check_laws, database, dump, lease
 
-staging = pytest.importorskip("fetcher.manifest.staging", reason="extensions not built")
+staging = pytest.importorskip(
+    "fetcher.manifest.staging", reason="extensions not built", exc_type=ImportError
+)
 
 INFO = SourceInfo("/list.csv", None, ("License", "Title"))
 LICENCE = "https://licences.test/100%/"

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from fetcher import lines as extension
 from fetcher.model import BadRow, Row, Selection, SourceInfo
 from fetcher.source import ColumnNames, open_list
 from fetcher.source.columns import resolve
@@ -65,6 +66,9 @@ LINES = st.lists(
     ),
     max_size=12,
 )
+
+
+cut_here = pytest.mark.skipif(extension.cut is None, reason="the extension is not built here")
 
 
 def table_of(blocks: Sequence[str], *, looked_at: bool, selection: Selection) -> Table:
@@ -126,6 +130,7 @@ def test_any_text_at_all(text: str, cut: int) -> None:
     assert short == long
 
 
+@cut_here
 def test_spans_are_met_again_behind_what_is_odd() -> None:
     plain, odd = ",".join(PLAIN) + "\n", 'a2,"a\nb",no,,?,,,\n'
     blocks = [HEADER + "\n", plain * 5, plain * 2 + odd, plain * 3, odd, plain]
@@ -159,6 +164,7 @@ def test_layouts_whose_rows_must_all_be_looked_at(header: str) -> None:
     assert ordinary(layout, ",", "", decimal_ids=False) is None
 
 
+@cut_here
 def test_a_tab_parts_cells_as_a_comma_does(tmp_path: Path) -> None:
     lines = ["id\turl\ttitle", 'a1\thttps://a.example/1\t"a, b"', "a2\thttps://a.example/2\tc, d"]
     path = write(tmp_path / "a.tsv", "\n".join([*lines, ""]))
@@ -168,6 +174,7 @@ def test_a_tab_parts_cells_as_a_comma_does(tmp_path: Path) -> None:
     assert [row.extra for row in table.rows_of(span)] == [("a, b",), ("c, d",)]
 
 
+@cut_here
 @real_rows
 def test_nearly_all_real_rows_are_ordinary() -> None:
     for table in open_list(SAMPLE / "images.tar.gz", ColumnNames(), Selection()).tables():
@@ -177,6 +184,7 @@ def test_nearly_all_real_rows_are_ordinary() -> None:
         assert len(odd) < 300  # the last block of each file may have no more than these
 
 
+@cut_here
 def test_what_a_spreadsheet_writes_is_ordinary(tmp_path: Path) -> None:
     text = csv_text(V1_V5).replace("\n", "\r\n")
     (table,) = open_list(write(tmp_path / "a.csv", text), ColumnNames(), Selection()).tables()
