@@ -28,8 +28,9 @@ SCHEMA: Final = "staged"
 """The name of the place beside the manifest."""
 BESIDE: Final = f"ATTACH ':memory:' AS {SCHEMA}"
 
-# Its rows count from 1; ?1 is the asset that the first one becomes.
+# Its rows count from 1.
 ASSETS: Final = (
+    # ?1 is the time.
     # Numbers come by themselves, one after the other, so none has to be looked for. And as all of
     # the transaction goes if an id is taken, no journal is kept of what to take back.
     "INSERT OR ROLLBACK INTO main.assets (image_id, subset_id, host_id, url, expected_size, "
@@ -37,6 +38,7 @@ ASSETS: Final = (
     f"size, md5, {PENDING}, 0, ?1, '{ROOM}' FROM {SCHEMA}.rows ORDER BY n"
 )
 PASSAGES: Final = (
+    # ?1 is the asset that the first row has become.
     "INSERT INTO main.passages (first_asset, assets, source_id, first_line, layout_id, apart, "
     "said, text) SELECT ?1 - 1 + first, rows, ?2, ?3 - 1 + first, ?4, apart, said, text "
     f"FROM {SCHEMA}.passages"
@@ -58,9 +60,7 @@ SEEN: Final = (
     "INSERT INTO main.seen (asset_id, source_id, line) "
     f"SELECT a.asset_id, ?2, ?3 - 1 + r.n {_AS_THEY_WERE}"
 )
-_COUNTED: Final = (
-    f"SELECT json_group_array(json_array(id, rows, bytes)) FROM {SCHEMA}.subsets WHERE rows > 0"
-)
+_COUNTED: Final = f"SELECT json_group_array(json_array(id, rows, bytes)) FROM {SCHEMA}.subsets"
 _FIRSTS: Final = f"SELECT json_group_array(json_array(name, id, first)) FROM {SCHEMA}.hosts"
 _ROWS: Final = (
     "SELECT json_group_array(json_array(r.n, r.image_id, s.name, r.url, r.size, r.md5)) "

@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
-from fetcher.lines import Part, _lines
+from fetcher.lines import Part, _lines, unquoted
 from fetcher.manifest import _pages
 from fetcher.manifest.origins import standing
 from fetcher.manifest.passages import PAGE
@@ -115,6 +115,7 @@ class Stager:
         self._root: int = self._connection.execute(
             "SELECT rootpage FROM sqlite_schema WHERE name = 'rows'"
         ).fetchone()[0]
+        self._has_whole_pages = self._connection.serialize()[_RESERVED] == 0
 
     def close(self) -> None:
         self._connection.close()
@@ -124,6 +125,8 @@ class Stager:
         them that cannot be asked for, one licence after another, or a row as long as a page; and
         where SQLite was built to leave bytes of each page to itself.
         """
+        if not self._has_whole_pages:
+            return None
         at = self._places
         origins, origin_of = self._tally(parts, at.origin)
         subsets, subset_of = self._tally(parts, at.subset)
@@ -136,7 +139,7 @@ class Stager:
             return None
         hosts = [one.host for one in stands]
         names = [self._subset if at.subset is None else one.text for one in subsets]
-        texts = [] if at.apart is None else [_unquoted(one.text) for one in licences]
+        texts = [] if at.apart is None else [unquoted(one.text) for one in licences]
         self._learn(hosts, names, texts)
         host_numbers = [self._hosts[host] for host in hosts]
         subset_numbers = [self._subsets[name] for name in names]
@@ -158,8 +161,6 @@ class Stager:
             None if at.md5 is None else ("?", at.md5),
             (subset_of, subset_numbers),
         )
-        if small[_RESERVED] != 0:
-            return None
         laid = _pages.lay(parts, at.width, columns, _PAGE, len(small) // _PAGE + 1)
         if laid is None:
             return None
@@ -221,7 +222,3 @@ class Stager:
             elif numbers:
                 said = json.dumps([numbers[code] for code in codes[first - 1 : first - 1 + count]])
             yield first, count, column, said, text
-
-
-def _unquoted(cell: str) -> str:
-    return cell[1:-1] if cell.startswith('"') else cell

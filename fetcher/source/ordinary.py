@@ -21,7 +21,7 @@ from typing import Final
 from msgspec import Struct
 
 from fetcher import lines
-from fetcher.lines import Cut, Part
+from fetcher.lines import Cut, Part, unquoted
 from fetcher.model import Expectation, Row
 from fetcher.policy.licences import column
 from fetcher.source.columns import Layout
@@ -165,11 +165,6 @@ def cells_of(span: Span) -> list[tuple[str, ...]]:
     from fetcher.lines import _lines  # noqa: PLC0415  it made the span, so it is there
 
     return _lines.cells([span.part], span.width)
-
-
-def unquoted(cell: str) -> str:
-    """What an ordinary cell says."""
-    return cell[1:-1] if cell.startswith('"') else cell
 
 
 def _described(layout: Layout, delimiter: str) -> tuple[bytes, Places]:

@@ -117,7 +117,7 @@ class Records:
         if self._looked_at:
             return None
         self._looked_at = True
-        return self._block.parted(self._text.tell())[1]
+        return Block.of(self._block.text[self._text.tell() :])
 
     def skip(self, lines: int) -> None:
         """Pass over what was shown last, which has so many lines."""

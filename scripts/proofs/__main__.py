@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -25,7 +26,7 @@ from scripts.proofs import (
     throttle,
     verifying,
 )
-from scripts.proofs.sanitizing import NoCompilerError
+from scripts.proofs.sanitizing import NoCompilerError, Report
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -56,13 +57,7 @@ def prove_audit(*, image_list: Path, seeds: int, first: int) -> None:
 @click.option("--seed", type=int, default=1, show_default=True)
 def prove_cuts(*, examples: int, seed: int) -> None:
     """Build the extensions for lists with sanitizers; they pass their tests, with many examples."""
-    with _place() as place:
-        try:
-            report = cutting.prove(Path(place), examples=examples, seed=seed)
-        except NoCompilerError as trouble:
-            raise click.UsageError(f"it cannot be built: {trouble}") from trouble
-    click.echo(report.output, nl=False)
-    _end(holds=report.holds)
+    _sanitized(lambda place: cutting.prove(place, examples=examples, seed=seed))
 
 
 @prove.command("digests")
@@ -70,13 +65,7 @@ def prove_cuts(*, examples: int, seed: int) -> None:
 @click.option("--seed", type=int, default=1, show_default=True)
 def prove_digests(*, seconds: float, seed: int) -> None:
     """Build the extension for MD5 with sanitizers; by chance, it says what hashlib says."""
-    with _place() as place:
-        try:
-            report = digesting.prove(Path(place), seconds=seconds, seed=seed)
-        except NoCompilerError as trouble:
-            raise click.UsageError(f"it cannot be built: {trouble}") from trouble
-    click.echo(report.output, nl=False)
-    _end(holds=report.holds)
+    _sanitized(lambda place: digesting.prove(place, seconds=seconds, seed=seed))
 
 
 @prove.command("kills")
@@ -267,6 +256,17 @@ def prove_soak(minutes: float, seed: int, samples: Path | None) -> None:
         samples.write_text("".join(f"{line}\n" for line in table), encoding="utf-8")
     for line in soak.lines(report):
         click.echo(line)
+    _end(holds=report.holds)
+
+
+def _sanitized(prove: Callable[[Path], Report]) -> None:
+    """A proof of extensions that are built for it, in a place of its own."""
+    with _place() as place:
+        try:
+            report = prove(Path(place))
+        except NoCompilerError as trouble:
+            raise click.UsageError(f"it cannot be built: {trouble}") from trouble
+    click.echo(report.output, nl=False)
     _end(holds=report.holds)
 
 

@@ -108,3 +108,11 @@ class Bench:
 def bench(tmp_path: Path, authority: Authority, ca_file: Path) -> Iterator[Bench]:
     with LittleWeb(tls=authority) as web:
         yield Bench(tmp_path, web, ca_file)
+
+
+def refused(done: Done, *words: str) -> None:
+    assert done.code == 2, done
+    assert done.out == ""
+    assert "Traceback" not in done.err
+    for word in words:
+        assert word in done.err, done.err

@@ -17,8 +17,7 @@ from fetcher.demo.steps import status
 from fetcher.manifest import schema
 from scripts.proofs import mirrors
 from scripts.proofs.mirrors import Row
-from tests.e2e.conftest import Bench, fetcher
-from tests.e2e.test_usage import refused
+from tests.e2e.conftest import Bench, fetcher, refused
 from tests.manifest.test_reader import contents
 
 ROWS: Final = mirrors.gallery(8, size=600)

@@ -113,6 +113,16 @@ def staged_by(
         return ready
 
 
+def second_of_two(manifest: Database) -> StagedRows:
+    """A batch of a row, behind another one that has come in."""
+    manifest.begin_source(INFO, "1")
+    first, second = staged_by(manifest, 2, [line(1)]), staged_by(manifest, 3, [line(2)])
+    assert first is not None
+    assert second is not None
+    manifest.import_staged(1, first)
+    return second
+
+
 @contextmanager
 def opened() -> Iterator[Database]:
     with tempfile.TemporaryDirectory() as folder, database(Path(folder, "m.sqlite")) as manifest:
@@ -144,6 +154,7 @@ def known(manifest: Database) -> dict[str, list[Any]]:
 @settings(max_examples=150)
 @given(batches=st.lists(st.lists(LINES, min_size=1, max_size=8), max_size=4))
 @example([[line(1), line(2, subset="test", title="a\\b")], [line(3, licence="\\"), line(1)]])
+@example([[line(1), line(2, host="http://a.one.test:80")]])  # one host, of two origins
 def test_the_same_as_one_by_one(batches: list[list[tuple[str, ...]]]) -> None:
     with opened() as one_by_one, opened() as at_once:
         first = 2
@@ -237,12 +248,7 @@ def test_only_one_batch_of_a_known_id_is_looked_at() -> None:
 def test_what_breaks_another_rule_is_not_taken_for_a_known_id() -> None:
     """It would be looked at row by row, and none would be missed."""
     with opened() as manifest:
-        manifest.begin_source(INFO, "1")
-        ready = staged_by(manifest, 2, [line(1)])
-        assert ready is not None
-        manifest.import_staged(1, ready)
-        ready = staged_by(manifest, 3, [line(2)])
-        assert ready is not None
+        ready = second_of_two(manifest)
         manifest._connection.execute(
             "INSERT INTO passages VALUES (2, 1, 1, 9, 1, NULL, NULL, ',')"  # which is taken then
         )
@@ -255,12 +261,7 @@ def test_what_breaks_another_rule_is_not_taken_for_a_known_id() -> None:
 @pytest.mark.parametrize("wrong", [1, 5])
 def test_assets_that_get_other_numbers_than_they_should(wrong: int) -> None:
     with opened() as manifest:
-        manifest.begin_source(INFO, "1")
-        ready = staged_by(manifest, 2, [line(1)])
-        assert ready is not None
-        manifest.import_staged(1, ready)
-        ready = staged_by(manifest, 3, [line(2)])
-        assert ready is not None
+        ready = second_of_two(manifest)
         manifest._importer._next_id = wrong
         with pytest.raises(RuntimeError, match="last asset is 2"):
             manifest.import_staged(1, ready)
@@ -286,16 +287,23 @@ def test_a_large_batch_leaves_no_room_in_those_after_it() -> None:
 
 def test_pages_of_which_sqlite_keeps_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     """As the one of some systems does: what would be laid out is damaged to it."""
+    with closing(sqlite3.connect(":memory:")) as seed:
+        seed.execute(f"PRAGMA page_size = {staging._PAGE}")
+        seed.execute("CREATE TABLE seed (x)")
+        image = bytearray(seed.serialize())
+    image[20] = 12
+
+    def reserving(*_: Any, **options: Any) -> sqlite3.Connection:
+        connection: sqlite3.Connection = connect(":memory:", **options)
+        connection.deserialize(image)
+        return connection
+
     with opened() as manifest:
-        small = staging.Stager._small_tables
-
-        def reserving(self: Any, **tables: Any) -> bytes:
-            image = bytearray(small(self, **tables))
-            image[20] = 12
-            return bytes(image)
-
-        monkeypatch.setattr(staging.Stager, "_small_tables", reserving)
+        assert staged_by(manifest, 2, [line(1)]) is not None
+        connect = sqlite3.connect
+        monkeypatch.setattr(sqlite3, "connect", reserving)
         assert staged_by(manifest, 2, [line(1)]) is None
+        monkeypatch.undo()
 
 
 @settings(max_examples=100)

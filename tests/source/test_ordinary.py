@@ -185,6 +185,17 @@ def test_nearly_all_real_rows_are_ordinary() -> None:
 
 
 @cut_here
+def test_a_licence_in_quotes(tmp_path: Path) -> None:
+    """It is kept apart from what else nobody looks at."""
+    lines = ["id,url,title,license,author", 'a1,https://a.example/1,"a, b","by, or so",W']
+    path = write(tmp_path / "a.csv", "\n".join([*lines, ""]))
+    (table,) = open_list(path, ColumnNames(), Selection()).tables()
+    (span,) = table.parts()
+    assert isinstance(span, Span)
+    assert [row.extra for row in table.rows_of(span)] == [("a, b", "by, or so", "W")]
+
+
+@cut_here
 def test_what_a_spreadsheet_writes_is_ordinary(tmp_path: Path) -> None:
     text = csv_text(V1_V5).replace("\n", "\r\n")
     (table,) = open_list(write(tmp_path / "a.csv", text), ColumnNames(), Selection()).tables()
